@@ -1,0 +1,1 @@
+"""Index a directory of Python files: one durable job per file, several worker processes."""

@@ -1,0 +1,146 @@
+"""Index a directory of Python files with durable jobs: `python -m codebase_index [DIRECTORY]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import signal
+import sys
+import sysconfig
+from pathlib import Path
+
+from codebase_index.fleet import Fleet
+from codebase_index.index import open_index
+from codebase_index.jobs import IndexFile, open_queue
+from codebase_index.progress import Progress
+from lagoqueue import Job, dispatch
+from lagoqueue.monitor import PAGE_SIZE, FailedJob
+from lagoqueue_sql import SQLQueue
+
+_LOOK = 0.2
+
+
+def main() -> None:
+    """Read the command line and run the index."""
+    parser = argparse.ArgumentParser(prog="codebase_index", description=__doc__)
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    parser.add_argument("directory", nargs="?", type=Path, default=stdlib, help="default: the standard library")
+    parser.add_argument("--database", type=Path, default=Path("codebase_index.db"), help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes (default: %(default)s)")
+    options = parser.parse_args()
+    if options.workers < 1:
+        parser.error(f"--workers must be at least 1, not {options.workers}")
+    if not options.directory.is_dir():
+        parser.error(f"{options.directory} is not a directory")
+    sys.exit(asyncio.run(Indexing(options.directory.resolve(), options.database.resolve(), options.workers).run()))
+
+
+class Indexing:
+    """One run of the program."""
+
+    def __init__(self, directory: Path, database: Path, workers: int) -> None:
+        self._files = sorted(path for path in directory.rglob("*.py") if "site-packages" not in path.parts)
+        self._directory = directory
+        self._database = database
+        self._workers = workers
+        self._interrupts = 0
+        self._index = open_index(database)
+
+    async def run(self) -> int:
+        """Dispatch, work, and report; return the process's exit code."""
+        async with open_queue(self._database) as queue:
+            await queue.setup()
+            already = await self._dispatch(queue)
+            fleet = Fleet(self._database, self._workers)
+            signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(fleet))
+            progress = Progress(len(self._files), already)
+            print(f"{self._workers} worker processes: {', '.join(map(str, fleet.pids))}. Ctrl-C stops them gently.")
+            try:
+                await self._watch(queue, fleet, progress)
+            finally:
+                fleet.stop()
+                await asyncio.to_thread(fleet.wait, 60.0)
+                progress.end()
+            await self._report(queue, fleet, progress, already)
+        return 130 if self._interrupts else 0
+
+    async def _dispatch(self, queue: SQLQueue) -> int:
+        """Dispatch what is neither done, failed nor waiting; return how many files are done already.
+
+        A job's id is made from its path, so dispatching it again while it waits changes nothing.
+        """
+        failed = {failed.id for failed in await _all_failed(queue)}
+        done = {path for (path,) in self._index.execute("SELECT path FROM files")}
+        ids = {path: _job_id(path) for path in self._files}
+        left = [path for path, job_id in ids.items() if str(path) not in done and job_id not in failed]
+        if not left and done:
+            print(f"The index of {len(done):,} files is complete; starting it anew.")
+            self._index.execute("DELETE FROM files")
+            await queue.failed_jobs.flush()
+            left, done, failed = self._files, set(), set()
+        elif done or failed:
+            print(f"Resuming: {len(done):,} files are indexed, {len(failed)} failed, {len(left):,} are left.")
+        print(f"Dispatching {len(left):,} jobs, one per file below {self._directory}.")
+        jobs: list[Job] = []
+        for path in left:
+            jobs.append(await dispatch(queue, IndexFile(str(path)), id=ids[path], exist_ok=True))
+        return len(self._files) - len(jobs)
+
+    async def _watch(self, queue: SQLQueue, fleet: Fleet, progress: Progress) -> None:
+        """Show progress until every file is indexed or failed, or Ctrl-C."""
+        while not self._interrupts:
+            done, failed = self._rows(), await queue.failed_jobs.count()
+            progress.show(done, failed)
+            if done + failed >= len(self._files):
+                return
+            fleet.replace_dead()
+            await asyncio.sleep(_LOOK)
+
+    def _interrupt(self, fleet: Fleet) -> None:
+        self._interrupts += 1
+        fleet.stop()
+
+    def _rows(self) -> int:
+        (rows,) = self._index.execute("SELECT count(*) FROM files").fetchone()
+        return int(rows)
+
+    async def _report(self, queue: SQLQueue, fleet: Fleet, progress: Progress, already: int) -> None:
+        failed = await _all_failed(queue)
+        rows, attempts, lines, functions, classes = self._index.execute(
+            "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(lines), 0), coalesce(sum(functions), 0), "
+            "coalesce(sum(classes), 0) FROM files"
+        ).fetchone()
+        retries = attempts - rows + sum(each.job.attempts - 1 for each in failed)
+        ran = rows + len(failed) - already
+        print(f"\nrows     {rows:,} files: {lines:,} lines, {functions:,} functions, {classes:,} classes")
+        print(f"jobs     {ran:,} in {progress.seconds:.1f} s: {ran / progress.seconds:,.0f} jobs/s")
+        print(f"retries  {retries:,}" + (f", {fleet.deaths} workers died and were replaced" if fleet.deaths else ""))
+        print(f"failed   {len(failed):,}")
+        for each in failed[:5]:
+            print(f"         {each.error}")
+        if failed:
+            print(f"\nThe traceback of {failed[0].id}, as the failed-jobs store keeps it:\n{_last_lines(failed[0])}")
+        if self._interrupts:
+            print(f"\nStopped with {len(self._files) - rows - len(failed):,} files left; run it again to go on.")
+        else:
+            print(f"\nThe index and the failed jobs are in {self._database}.")
+
+
+def _job_id(path: Path) -> str:
+    return "index-" + hashlib.sha256(str(path).encode()).hexdigest()[:32]
+
+
+async def _all_failed(queue: SQLQueue) -> list[FailedJob]:
+    failed: list[FailedJob] = []
+    for page in range(1, await queue.failed_jobs.count() // PAGE_SIZE + 2):
+        failed += await queue.failed_jobs.list(page)
+    return failed
+
+
+def _last_lines(failed: FailedJob) -> str:
+    return "\n".join(f"  {line}" for line in failed.traceback.rstrip().splitlines()[-6:])
+
+
+if __name__ == "__main__":
+    main()

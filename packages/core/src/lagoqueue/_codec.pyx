@@ -1,0 +1,379 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""The two ends of a job's way, each in one call: payload to `Job`, and `Job` to handler and payload.
+
+msgspec does the JSON; what is fused here is everything around it: the name of a type, the id, the
+`Job` itself, and the choice of a decoder by name.
+"""
+
+import os
+import types
+import weakref
+
+cimport cython
+from cpython.dict cimport PyDict_Next
+from cpython.ref cimport PyObject
+from libc.stdint cimport uint32_t, uint64_t
+
+import msgspec
+
+from lagoqueue.errors import (
+    DuplicateHandler,
+    HandlerError,
+    InvalidJob,
+    PayloadDecodeError,
+    PayloadEncodeError,
+    UnknownJob,
+)
+from lagoqueue.job import Job, job_name
+
+cdef extern from "Python.h":
+    object PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
+
+cdef extern from "<time.h>" nogil:
+    ctypedef long time_t
+    cdef struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    int timespec_get(timespec* now, int base)
+    int TIME_UTC
+
+cdef object new_job = Job
+cdef object to_json = msgspec.json.Encoder().encode
+
+
+# --- Ids ------------------------------------------------------------------------------------------
+
+cdef enum:
+    COUNTER_BITS = 26
+    TAIL_BYTES = 6
+    MOST_BYTES = TAIL_BYTES + 4  # of randomness that one id takes
+    BLOCK_BYTES = 4096
+
+cdef bytes random_block = b""
+cdef Py_ssize_t random_left = 0
+cdef uint64_t last_millisecond = 0
+cdef uint32_t counter = 0
+
+
+def new_id():
+    """Return a new UUIDv7 (RFC 9562) as text; each sorts after those made before in this process.
+
+    Behind the millisecond stands a counter of 26 bits (section 6.2, method 1): `rand_a` and the top
+    of `rand_b`. It starts at random below its middle in each new millisecond; 48 random bits follow.
+    While the clock stands, or has been set back, the last millisecond is kept and the counter goes on.
+    """
+    cdef timespec now
+    timespec_get(&now, TIME_UTC)
+    return make_id(<uint64_t>now.tv_sec * 1000 + <uint64_t>(now.tv_nsec // 1_000_000))
+
+
+def _new_id_at(uint64_t millisecond):
+    """Return what `new_id` returns when the clock shows this Unix time."""
+    return make_id(millisecond)
+
+
+cdef object make_id(uint64_t millisecond):
+    global random_block, random_left, last_millisecond, counter
+    cdef const unsigned char* random
+    cdef uint64_t high, low
+    if random_left < MOST_BYTES:
+        block = os.urandom(BLOCK_BYTES)  # may let other threads run, so no state is read before it
+        random_block = block
+        random_left = BLOCK_BYTES
+    random = <const unsigned char*>random_block + (BLOCK_BYTES - random_left)
+    if millisecond > last_millisecond:
+        last_millisecond = millisecond
+        counter = random_counter(random + TAIL_BYTES)
+        random_left -= MOST_BYTES
+    else:
+        counter += 1
+        random_left -= TAIL_BYTES
+        if counter >> COUNTER_BITS:  # 33 million ids in a millisecond: run ahead of the clock
+            last_millisecond += 1
+            counter = random_counter(random)
+    high = last_millisecond << 16 | 0x7000 | counter >> (COUNTER_BITS - 12)
+    low = <uint64_t>2 << 62 | <uint64_t>(counter & 0x3FFF) << 48
+    for index in range(TAIL_BYTES):
+        low |= <uint64_t>random[index] << (8 * index)
+    return uuid_text(high, low)
+
+
+cdef inline uint32_t random_counter(const unsigned char* random) noexcept:
+    cdef uint32_t value = random[0] | random[1] << 8 | random[2] << 16 | <uint32_t>random[3] << 24
+    return value & ((1 << (COUNTER_BITS - 1)) - 1)
+
+
+cdef object uuid_text(uint64_t high, uint64_t low):
+    cdef char text[36]
+    cdef const char* digits = b"0123456789abcdef"
+    cdef int index, place = 35
+    for index in range(16):
+        text[place] = digits[low & 15]
+        low >>= 4
+        place -= 1
+        if index == 11:
+            text[place] = c"-"
+            place -= 1
+    text[place] = c"-"
+    place -= 1
+    for index in range(16):
+        text[place] = digits[high & 15]
+        high >>= 4
+        place -= 1
+        if index == 3 or index == 7:
+            text[place] = c"-"
+            place -= 1
+    return PyUnicode_DecodeASCII(text, 36, NULL)
+
+
+def _forget_random():
+    """Drop the random bytes drawn ahead, which a forked child would otherwise share with its parent."""
+    global random_left
+    random_left = 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_random)
+
+
+# --- From payload to Job --------------------------------------------------------------------------
+
+@cython.final
+cdef class Kind:
+    """What is known of a payload type; the type itself is only watched, not kept alive."""
+
+    cdef object name
+    cdef bint own_json  # a pydantic model, which writes JSON itself
+    cdef object watch
+
+
+cdef dict kinds = {}  # by the address of the type; entries leave with their type
+
+
+cdef Kind kind_of(object payload_type):
+    cdef object key = <size_t><PyObject*>payload_type
+    cdef Kind kind = kinds.get(key)
+    if kind is None:
+        kind = Kind.__new__(Kind)
+        kind.name = job_name(payload_type)
+        kind.own_json = callable(getattr(payload_type, "model_dump_json", None))
+        kind.watch = weakref.ref(payload_type, lambda _, key=key: kinds.pop(key, None))
+        kinds[key] = kind
+    return kind
+
+
+def make_job(payload, payload_type=None, queue="default", priority=0, headers=None, id=None, available_at=None):
+    """Return the new `Job` that carries a payload.
+
+    A float that is NaN or infinite is refused, as JSON has no form for it. A pydantic model is written
+    by its own `model_dump_json`, under its own settings.
+
+    Args:
+        payload: A dataclass, msgspec.Struct, attrs class, NamedTuple, TypedDict or pydantic model.
+        payload_type: The type to name the job by, where the value does not carry it: a TypedDict.
+        queue: Label of the queue.
+        priority: A larger one runs sooner.
+        headers: A mapping of text to text, copied.
+        id: The job's id; a new UUIDv7 when None.
+        available_at: The earliest delivery, aware UTC, or None.
+
+    Raises:
+        JobNameError: The type has no stable name.
+        InvalidJob: `headers` is not a mapping.
+        PayloadEncodeError: The payload does not encode, or is not a `payload_type`.
+    """
+    cdef Kind kind
+    cdef bytes data
+    if payload_type is None:
+        kind = kind_of(type(payload))
+    else:
+        kind = kind_of(payload_type)
+        check_instance(payload, payload_type)
+    try:
+        if kind.own_json:
+            data = (<str?>payload.model_dump_json()).encode()
+        else:
+            data = to_json(payload)
+            if b"null" in data:
+                check_finite(msgspec.to_builtins(payload), "")
+    except Exception as error:
+        raise encode_error(payload, kind.name, error) from error
+    if headers is None:
+        headers = {}
+    else:
+        headers = copied(headers)
+    return new_job(new_id() if id is None else id, kind.name, data, 0, available_at, queue, priority, headers)
+
+
+cdef int check_instance(object payload, object payload_type) except -1:
+    # A TypedDict refuses isinstance, and its values are plain dicts.
+    if not isinstance(payload, dict if issubclass(payload_type, dict) else payload_type):
+        raise PayloadEncodeError(
+            f"the payload is a {type(payload).__qualname__}, which is no {payload_type.__qualname__}: "
+            "leave out payload_type, which only a TypedDict needs"
+        )
+    return 0
+
+
+cdef int check_finite(object value, str path) except -1:
+    """Refuse the floats that msgspec writes as null. `value` consists of builtins."""
+    cdef double number
+    if type(value) is float:
+        number = value
+        if number - number != 0:
+            raise ValueError(f"JSON has no form for the float {value!r} at ${path}; use None or text for it")
+    elif type(value) is dict:
+        for key, item in (<dict>value).items():
+            check_finite(item, path)
+    elif type(value) is list or type(value) is tuple:
+        for item in value:
+            check_finite(item, path)
+    return 0
+
+
+cdef object copied(object headers):
+    try:
+        return dict(headers)
+    except (TypeError, ValueError):
+        raise InvalidJob(f"headers must map text to text, not be {type(headers).__name__} {headers!r}") from None
+
+
+cdef object encode_error(object payload, str name, object error):
+    return PayloadEncodeError(
+        f"the payload of job {name!r}, a {type(payload).__qualname__}, does not encode as JSON: {described(error)}"
+    )
+
+
+cdef str described(object error):
+    """Name an exception and its message, whatever its own `__str__` does."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+# --- From Job to handler and payload --------------------------------------------------------------
+
+@cython.final
+cdef class Route:
+    cdef object entry
+    cdef object decode
+    cdef object payload_type
+
+
+@cython.final
+cdef class HandlerTable:
+    """Entries by job name, each with the decoder of its payload type."""
+
+    cdef dict _routes
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    def __cinit__(self):
+        self._routes = {}
+
+    def add(self, str name not None, entry, payload_type):
+        """Register an entry (whatever the caller runs) under a job name.
+
+        Raises:
+            DuplicateHandler: The name is taken.
+            HandlerError: JSON does not decode into the type.
+        """
+        cdef Route route
+        taken = self._routes.get(name)
+        if taken is not None:
+            raise DuplicateHandler(
+                f"job {name!r} has a handler already, for {shown((<Route>taken).payload_type)}; "
+                f"register {shown(payload_type)} under another name (set __job_name__ in it) or on another worker"
+            )
+        route = Route.__new__(Route)
+        route.entry = entry
+        route.payload_type = payload_type
+        route.decode = decoder_of(payload_type)
+        self._routes[name] = route
+
+    def open(self, job):
+        """Return the entry for a job and its decoded payload. Fields that the type lacks are ignored.
+
+        Raises:
+            UnknownJob: No entry has the job's name.
+            PayloadDecodeError: The payload is not what the type takes.
+        """
+        cdef Route route
+        found = self._routes.get(job.name)
+        if found is None:
+            raise unknown_job(job, self._routes)
+        route = <Route>found
+        try:
+            payload = route.decode(job.payload)
+        except Exception as error:
+            raise decode_error(job, route.payload_type, error) from error
+        return route.entry, payload
+
+    def names(self):
+        """Return the registered names, in the order in which they were added."""
+        return list(self._routes)
+
+    def __contains__(self, name):
+        return name in self._routes
+
+    def __len__(self):
+        return len(self._routes)
+
+
+cdef object decoder_of(object payload_type):
+    own = getattr(payload_type, "model_validate_json", None)  # a pydantic model
+    if callable(own):
+        return own
+    try:
+        decode = msgspec.json.Decoder(payload_type).decode
+        strange = undecodable(msgspec.inspect.type_info(payload_type), set())
+    except Exception as error:
+        raise HandlerError(
+            f"JSON does not decode into {shown(payload_type)}, so no handler can take it: {described(error)}"
+        ) from error
+    if strange is not None:
+        raise HandlerError(
+            f"JSON does not decode into {shown(payload_type)}, so no handler can take it: "
+            f"{shown(strange)} is none of the types that msgspec knows"
+        )
+    return decode
+
+
+def undecodable(node, seen):
+    """Return a class within a type that only a hook could decode, or None.
+
+    msgspec builds a decoder for such a class and fails on its first value, which is a job too late.
+    """
+    if isinstance(node, msgspec.inspect.CustomType):
+        return node.cls
+    if isinstance(node, (tuple, list)):
+        parts = node
+    elif isinstance(node, (msgspec.inspect.Type, msgspec.inspect.Field)):
+        if id(node) in seen:
+            return None
+        seen.add(id(node))
+        parts = [getattr(node, field) for field in node.__struct_fields__ if field not in ("cls", "default")]
+    else:
+        return None
+    for part in parts:
+        found = undecodable(part, seen)
+        if found is not None:
+            return found
+    return None
+
+
+cdef str shown(object payload_type):
+    return f"{payload_type.__module__}.{payload_type.__qualname__}" if isinstance(payload_type, type) else repr(payload_type)
+
+
+cdef object unknown_job(object job, dict routes):
+    known = ", ".join(sorted(routes)[:20]) or "none"
+    return UnknownJob(f"no handler is registered for job {job.name!r} (id {job.id!r}); there are handlers for: {known}")
+
+
+cdef object decode_error(object job, object payload_type, object error):
+    return PayloadDecodeError(
+        f"the payload of job {job.id!r} does not decode into {shown(payload_type)}, "
+        f"which the handler of {job.name!r} takes: {described(error)}"
+    )

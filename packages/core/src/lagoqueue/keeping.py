@@ -1,0 +1,54 @@
+"""`KeeperThread`: beats for a worker's reservations from outside its event loop."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from lagoqueue._log import Log
+from lagoqueue.job import Job
+from lagoqueue.queue import Keeper
+
+
+class KeeperThread:
+    """Extends what a worker holds, every `keeper.interval` seconds, until stopped.
+
+    Args:
+        keeper: The driver's, used in this thread only.
+        held: Returns the jobs held now; called in this thread.
+        lost: Called in this thread with each job whose reservation is gone.
+        log: Gets what goes wrong; a failed beat is followed by the next.
+    """
+
+    def __init__(
+        self, keeper: Keeper, held: Callable[[], Sequence[Job]], lost: Callable[[Job], object], log: Log
+    ) -> None:
+        self._keeper = keeper
+        self._held = held
+        self._lost = lost
+        self._log = log
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="lagoqueue-keeper", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(self._keeper.interval):
+                self._beat()
+        finally:
+            self._keeper.close()
+
+    def _beat(self) -> None:
+        jobs = self._held()
+        if not jobs:
+            return
+        try:
+            for job in self._keeper.extend(jobs):
+                self._lost(job)
+        except Exception as error:
+            self._log.warning("extending %d reservations failed; trying again: %s", len(jobs), error)
+
+    def stop(self, timeout: float) -> None:
+        """End the thread and wait for it, up to `timeout` seconds."""
+        self._stopping.set()
+        self._thread.join(timeout)

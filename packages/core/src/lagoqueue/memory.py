@@ -1,0 +1,385 @@
+"""`MemoryQueue`: the whole contract in this process's memory, for tests and single-process programs.
+
+One heap per label and priority holds the waiting jobs by due time, so a delayed job and a due one
+need no separate structure; one more holds the reservations by expiry. A lock guards them, so any
+thread may push. Waiting costs nothing: a pop sleeps on a future that a push resolves, with one
+timer for the next moment at which something could come due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from lagoqueue._heap import DelayHeap
+from lagoqueue._loop import call_in
+from lagoqueue._time import Clock, Seconds, SystemClock, to_seconds
+from lagoqueue.errors import DuplicateJob, QueueClosed, QueueEmpty, ReservationLost
+from lagoqueue.failure import Failure
+from lagoqueue.job import Job, check_job
+from lagoqueue.monitor.memory_failed import MemoryFailedJobs
+from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement
+
+
+class MemoryQueue(Queue):
+    """A queue in RAM; its jobs are gone when the process ends.
+
+    Args:
+        visibility_timeout: How long a reservation lasts unless it is extended; a worker extends
+            its own for as long as it lives.
+        clock: The store's time; tests pass a `lagoqueue.testing.ManualClock`.
+
+    Safe from threads. Pops may wait in several event loops at once.
+    """
+
+    failed_jobs: MemoryFailedJobs
+
+    def __init__(self, *, visibility_timeout: Seconds = timedelta(minutes=15), clock: Clock | None = None) -> None:
+        super().__init__()
+        self.visibility_timeout = to_seconds(visibility_timeout, "visibility_timeout", positive=True)
+        self.failed_jobs = MemoryFailedJobs(self._requeue)
+        self._clock: Clock = SystemClock() if clock is None else clock
+        self._lock = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self._waiting: dict[str, _Line] = {}
+        self._reserved: DelayHeap[_Entry] = DelayHeap()
+        self._sequence = itertools.count()
+        self._receipts = itertools.count(1)
+        self._waiters: list[_Waiter] = []
+        self._closed = False
+
+    # --- Push -----------------------------------------------------------------------------------
+
+    async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
+        return self.push_sync(job, delay=delay, exist_ok=exist_ok)
+
+    def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
+        """Push from any thread, with or without an event loop; see `Queue.push`."""
+        check_job(job)
+        with self._lock:
+            self._check_open()
+            if job.id in self._entries:
+                if exist_ok:
+                    return False
+                raise DuplicateJob(job.id)
+            entry = _Entry(job, next(self._sequence))
+            self._entries[job.id] = entry
+            now = self._clock.monotonic()
+            if delay is None and job.available_at is not None:
+                entry.available_at = job.available_at
+                delay = job.available_at.timestamp() - self._clock.time()
+            self._wait_until(entry, now, now + max(0.0, delay or 0.0))
+        return True
+
+    def _wait_until(self, entry: _Entry, now: float, due: float) -> None:
+        """Put an entry into its line, and wake who may want it."""
+        label = entry.job.queue
+        line = self._waiting.get(label)
+        if line is None:
+            line = self._waiting[label] = _Line()
+        entry.receipt = None
+        entry.due = due
+        entry.handle = line.push(entry)
+        if self._waiters:
+            self._wake(label, everyone=due > now)
+
+    def _wake(self, label: str, *, everyone: bool) -> None:
+        """Wake one waiter that serves the label; all of them when they must set their timers anew."""
+        for waiter in list(self._waiters):
+            if label in waiter.labels:
+                self._waiters.remove(waiter)
+                if waiter.wake() and not everyone:
+                    return
+
+    # --- Pop ------------------------------------------------------------------------------------
+
+    async def pop(self, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> Job:
+        return (await self.pop_many(1, wait, labels=labels))[0]
+
+    async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
+        labels = self.labels if labels is None else labels
+        deadline: float | None = None
+        while True:
+            with self._lock:
+                self._check_open()
+                now = self._clock.monotonic()
+                self._reclaim(now)
+                jobs = self._claim(labels, limit, now)
+                if jobs:
+                    return jobs
+                if deadline is None:
+                    deadline = now + wait
+                if now >= deadline:
+                    raise QueueEmpty(f"no job came due in {', '.join(labels)} within {wait:g} s")
+                waiter = _Waiter(asyncio.get_running_loop(), frozenset(labels))
+                self._waiters.append(waiter)
+                wake_at = min(deadline, self._next_event(labels, now))
+            await self._sleep(waiter, wake_at)
+
+    async def _sleep(self, waiter: _Waiter, wake_at: float) -> None:
+        timer = self._clock.call_at(wake_at, waiter.resolve)
+        try:
+            await waiter.future
+        except asyncio.CancelledError:
+            with self._lock:
+                if waiter not in self._waiters:  # it was woken for a job: let another take that
+                    for label in waiter.labels:
+                        self._wake(label, everyone=False)
+            raise
+        finally:
+            timer.cancel()
+            with self._lock:
+                if waiter in self._waiters:
+                    self._waiters.remove(waiter)
+
+    def _next_event(self, labels: Sequence[str], now: float) -> float:
+        """Return when to look again: a reservation made from now on expires no earlier than this."""
+        lines = [self._waiting[label].next_due() for label in labels if label in self._waiting]
+        return min([*lines, self._reserved.peek_due(), now + self.visibility_timeout])
+
+    def _claim(self, labels: Sequence[str], limit: int, now: float) -> list[Job]:
+        jobs: list[Job] = []
+        for label in labels:
+            line = self._waiting.get(label)
+            if line is None:
+                continue
+            while len(jobs) < limit and (entry := line.pop_due(now)) is not None:
+                jobs.append(self._reserve(entry, now))
+            if not line:
+                del self._waiting[label]
+            if len(jobs) == limit:
+                break
+        return jobs
+
+    def _reserve(self, entry: _Entry, now: float) -> Job:
+        old = entry.job
+        entry.receipt = str(next(self._receipts))
+        entry.handle = self._reserved.push(now + self.visibility_timeout, entry)
+        if entry.available_at is None:
+            entry.available_at = datetime.fromtimestamp(entry.due - now + self._clock.time(), UTC)
+        entry.job = Job(
+            old.id,
+            old.name,
+            old.payload,
+            old.attempts + 1,
+            entry.available_at,
+            old.queue,
+            old.priority,
+            old.headers,
+            entry.receipt,
+        )
+        return entry.job
+
+    def _reclaim(self, now: float) -> None:
+        """Return every job whose reservation has expired, at the place it had."""
+        while (entry := self._reserved.pop_due(now)) is not None:
+            self._wait_until(entry, now, entry.due)
+
+    # --- Settle ---------------------------------------------------------------------------------
+
+    async def ack(self, job: Job) -> None:
+        with self._lock:
+            self._drop(self._owned(job))
+
+    async def nack(self, job: Job, retry_after: float = 0.0) -> None:
+        with self._lock:
+            self._return(self._owned(job), retry_after)
+
+    async def release(self, job: Job, delay: float = 0.0) -> None:
+        with self._lock:
+            entry = self._owned(job)
+            entry.job = msgspec.structs.replace(entry.job, attempts=entry.job.attempts - 1)
+            self._return(entry, delay)
+
+    async def fail(self, job: Job, failure: Failure | None = None) -> None:
+        with self._lock:
+            entry = self._owned(job)
+            self.failed_jobs.put(entry.job, job.queue, failure or Failure("unknown", "unknown"))
+            self._drop(entry)
+
+    async def extend(self, job: Job) -> None:
+        with self._lock:
+            self._extend(job)
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
+        lost: list[Job] = []
+        for settlement in settlements:
+            try:
+                if settlement.action == "ack":
+                    with self._lock:
+                        self._drop(self._owned(settlement.job))
+                else:
+                    await self._settle_one(settlement)
+            except ReservationLost:
+                lost.append(settlement.job)
+        return lost
+
+    def _owned(self, job: Job) -> _Entry:
+        """Return the entry that this delivery reserves."""
+        self._check_open()
+        entry = self._entries.get(job.id)
+        if entry is None or entry.receipt is None or entry.receipt != job.receipt:
+            raise ReservationLost(job.id)
+        return entry
+
+    def _drop(self, entry: _Entry) -> None:
+        self._reserved.cancel(entry.handle)
+        del self._entries[entry.job.id]
+
+    def _return(self, entry: _Entry, delay: float) -> None:
+        self._reserved.cancel(entry.handle)
+        entry.available_at = None
+        now = self._clock.monotonic()
+        self._wait_until(entry, now, now + delay)
+
+    def _extend(self, job: Job) -> None:
+        entry = self._owned(job)
+        self._reserved.cancel(entry.handle)
+        entry.handle = self._reserved.push(self._clock.monotonic() + self.visibility_timeout, entry)
+
+    def keeper(self) -> Keeper:
+        return _MemoryKeeper(self)
+
+    async def _requeue(self, job: Job) -> None:
+        await self.push(job)
+
+    # --- Looking --------------------------------------------------------------------------------
+
+    async def size(self, *, labels: Sequence[str] | None = None) -> int:
+        with self._lock:
+            self._check_open()
+            labels = self.labels if labels is None else labels
+            return sum(len(self._waiting[label]) for label in labels if label in self._waiting)
+
+    def jobs(self) -> list[Job]:
+        """Return every live job, waiting or reserved, in the order in which they were pushed."""
+        with self._lock:
+            return [entry.job for entry in sorted(self._entries.values(), key=lambda entry: entry.sequence)]
+
+    def waiting(self, label: str, offset: int, limit: int) -> list[Job]:
+        """Return a slice of the jobs that wait under a label, due or delayed, in pop order."""
+        with self._lock:
+            line = self._waiting.get(label)
+            return [entry.job for entry in line.in_order()[offset : offset + limit]] if line else []
+
+    # --- Views and lifecycle --------------------------------------------------------------------
+
+    def named(self, *labels: str) -> NamedMemoryQueue:
+        return NamedMemoryQueue(self, labels)
+
+    async def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            waiters, self._waiters = self._waiters, []
+            for waiter in waiters:
+                waiter.wake()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueClosed("this MemoryQueue was closed; make a new one to go on")
+
+
+class NamedMemoryQueue(NamedQueue):
+    """A named view of a `MemoryQueue`, which can push from any thread as well."""
+
+    queue: MemoryQueue
+
+    def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
+        """Push from any thread, with or without an event loop; see `Queue.push`."""
+        return self.queue.push_sync(self._relabelled(job), delay=delay, exist_ok=exist_ok)
+
+
+class _Entry:
+    """A live job and where it is: `handle` is its place in its line, or among the reservations."""
+
+    __slots__ = ("available_at", "due", "handle", "job", "receipt", "sequence")
+
+    def __init__(self, job: Job, sequence: int) -> None:
+        self.job = job
+        self.sequence = sequence
+        self.available_at: datetime | None = None
+        self.due = 0.0
+        self.handle = 0
+        self.receipt: str | None = None
+
+
+class _Line:
+    """The jobs that wait under one label: a heap for each priority, highest first."""
+
+    __slots__ = ("heaps",)
+
+    def __init__(self) -> None:
+        self.heaps: dict[int, DelayHeap[_Entry]] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.heaps.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self.heaps)
+
+    def push(self, entry: _Entry) -> int:
+        priority = entry.job.priority
+        heap = self.heaps.get(priority)
+        if heap is None:
+            heap = self.heaps[priority] = DelayHeap()
+            if len(self.heaps) > 1:
+                self.heaps = dict(sorted(self.heaps.items(), reverse=True))
+        return heap.push(entry.due, entry, entry.sequence)
+
+    def pop_due(self, now: float) -> _Entry | None:
+        for priority, heap in self.heaps.items():
+            entry = heap.pop_due(now)
+            if entry is not None:
+                if not heap:
+                    del self.heaps[priority]
+                return entry
+        return None
+
+    def next_due(self) -> float:
+        return min(heap.peek_due() for heap in self.heaps.values())
+
+    def in_order(self) -> list[_Entry]:
+        return [entry for heap in self.heaps.values() for entry in heap.items()]
+
+
+class _Waiter:
+    """A pop that sleeps, in whichever event loop it was called."""
+
+    __slots__ = ("future", "labels", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, labels: frozenset[str]) -> None:
+        self.loop = loop
+        self.labels = labels
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def wake(self) -> bool:
+        """Wake it from any thread; False when nobody waits there any more."""
+        return not self.future.done() and call_in(self.loop, self.resolve)
+
+    def resolve(self) -> None:
+        """Wake it from its own loop."""
+        if not self.future.done():
+            self.future.set_result(None)
+
+
+class _MemoryKeeper(Keeper):
+    def __init__(self, queue: MemoryQueue) -> None:
+        self.interval = queue.visibility_timeout / 3
+        self._queue = queue
+
+    def extend(self, jobs: Sequence[Job]) -> list[Job]:
+        lost: list[Job] = []
+        for job in jobs:
+            try:
+                with self._queue._lock:
+                    self._queue._extend(job)
+            except ReservationLost:
+                lost.append(job)
+            except QueueClosed:
+                return list(jobs)
+        return lost

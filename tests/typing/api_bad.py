@@ -1,0 +1,62 @@
+"""Wrong uses of the public API. Each line that ends in `# E:` must be an error in mypy and in pyright, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lagoqueue import Handlers, Job, MemoryQueue, Settlement, Worker, dispatch, dispatch_sync
+from lagoqueue.monitor import MemoryInspector, Sampler
+from lagoqueue_sql import SQLQueue
+
+
+@dataclass(frozen=True)
+class SendWelcomeEmail:
+    user_id: int
+
+
+@dataclass(frozen=True)
+class Resize:
+    width: int
+
+
+queue = MemoryQueue()
+sql = SQLQueue("sqlite:///jobs.db")
+worker = Worker(queue)
+
+
+async def send(payload: SendWelcomeEmail) -> None: ...
+
+
+def two_arguments(payload: Resize, job: Job) -> None: ...
+
+
+def no_argument() -> None: ...
+
+
+worker.handle(Resize, send)  # E: the handler of another payload
+worker.handle(Resize, two_arguments)  # E: a handler takes the payload alone
+worker.handle(Resize, no_argument)  # E: a handler takes the payload
+Handlers().handle(Resize)(send)  # E: the same through the decorator
+worker.handle(Resize, lambda payload: payload.height)  # E: the payload has no such field
+worker.handle(Resize(1), send)  # E: a payload instead of its type
+
+Worker(queue, max_retry="3")  # E: not a number
+Worker(queue, backoff="5s")  # E: not a duration
+Worker(queue, backoff=lambda: 5)  # E: a policy takes the job
+Worker("sqlite:///jobs.db")  # E: a URL instead of a queue
+Worker(queue, retries=3)  # E: no such setting
+
+dispatch_sync(sql, Resize(1))  # E: that queue pushes from coroutines only
+Settlement(Job("1", "Resize", b""), "done")  # E: no such action
+MemoryInspector("stats")  # E: not a Stats
+Sampler(queue)  # E: a queue instead of an inspector
+
+
+async def dispatching() -> None:
+    await dispatch(queue, Resize(1), delay="5m")  # E: not a duration
+    await dispatch(queue, Resize(1), at=1_700_000_000)  # E: not a datetime
+    await dispatch(queue, Resize(1), headers={"n": 1})  # E: headers are text by text
+    await dispatch("default", Resize(1))  # E: a label instead of a queue
+    job = await queue.pop()
+    await queue.ack(job.id)  # E: settling takes the job, for its receipt
+    job.attempts = 0  # E: a job is frozen
