@@ -21,6 +21,11 @@ class FivePrimitives(Queue):
         self.waiting: list[Job] = []
         self.reserved: dict[str, Job] = {}
         self.receipts = itertools.count()
+        self.store: MemoryFailedJobs | None = None
+
+    @property
+    def failed_jobs(self) -> MemoryFailedJobs | None:
+        return self.store
 
     async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         self.waiting.append(job)
@@ -83,8 +88,7 @@ async def test_settle_tells_which_were_lost() -> None:
 
 async def test_fail_records_where_there_is_a_store() -> None:
     queue = FivePrimitives()
-    store = MemoryFailedJobs()
-    queue.failed_jobs = store
+    store = queue.store = MemoryFailedJobs()
     await queue.push_many(jobs(1))
     job = await queue.pop()
     await queue.fail(job, Failure("ValueError", "ValueError: x"))

@@ -66,6 +66,7 @@ class Timer(Protocol):
 
     def cancel(self) -> None:
         """Do not call back; harmless when it has been called already."""
+        ...
 
 
 class Clock(Protocol):
@@ -73,12 +74,15 @@ class Clock(Protocol):
 
     def time(self) -> float:
         """Return the wall clock in seconds since the epoch."""
+        ...
 
     def monotonic(self) -> float:
         """Return seconds that never go back; only differences mean anything."""
+        ...
 
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call back in the running event loop once `monotonic()` has reached `when`."""
+        ...
 
 
 class SystemClock:

@@ -37,13 +37,11 @@ class MemoryQueue(Queue):
     Safe from threads. Pops may wait in several event loops at once.
     """
 
-    failed_jobs: MemoryFailedJobs
-
     def __init__(self, *, visibility_timeout: Seconds = timedelta(minutes=15), clock: Clock | None = None) -> None:
         super().__init__()
         self.visibility_timeout = to_seconds(visibility_timeout, "visibility_timeout", positive=True)
-        self.failed_jobs = MemoryFailedJobs(self._requeue)
         self._clock: Clock = SystemClock() if clock is None else clock
+        self._failed_jobs = MemoryFailedJobs(self._requeue, clock=self._clock.time)
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
         self._waiting: dict[str, _Line] = {}
@@ -52,6 +50,11 @@ class MemoryQueue(Queue):
         self._receipts = itertools.count(1)
         self._waiters: list[_Waiter] = []
         self._closed = False
+
+    @property
+    def failed_jobs(self) -> MemoryFailedJobs:
+        """Where `fail` puts jobs; its `retry` brings them back."""
+        return self._failed_jobs
 
     # --- Push -----------------------------------------------------------------------------------
 
@@ -199,7 +202,7 @@ class MemoryQueue(Queue):
     async def fail(self, job: Job, failure: Failure | None = None) -> None:
         with self._lock:
             entry = self._owned(job)
-            self.failed_jobs.put(entry.job, job.queue, failure or Failure("unknown", "unknown"))
+            self._failed_jobs.put(entry.job, job.queue, failure or Failure("unknown", "unknown"))
             self._drop(entry)
 
     async def extend(self, job: Job) -> None:

@@ -43,16 +43,20 @@ class Producer(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels served; the first is what pushed jobs get."""
+        ...
 
     @property
     def observers(self) -> Sequence[Observer]:
         """Told when a job has been pushed."""
+        ...
 
     async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """See `Queue.push`."""
+        ...
 
     async def push_many(self, jobs: Sequence[Job], *, delay: float | None = None, exist_ok: bool = False) -> int:
         """See `Queue.push_many`."""
+        ...
 
 
 class SyncProducer(Protocol):
@@ -61,13 +65,16 @@ class SyncProducer(Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels served; the first is what pushed jobs get."""
+        ...
 
     @property
     def observers(self) -> Sequence[Observer]:
         """Told when a job has been pushed."""
+        ...
 
     def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """Push as `Queue.push` does, from any thread."""
+        ...
 
 
 class Keeper(ABC):
@@ -98,15 +105,18 @@ class Queue(ABC):
         labels: The labels that `pop` and `size` look at, in order; `push` gives a job the first
             when it comes through `dispatch`. An unnamed queue serves only "default".
         observers: Told of pushes made by `dispatch`; shared by all views of a queue.
-        failed_jobs: Where `fail` puts jobs, or None when the driver has no such store.
     """
 
     labels: tuple[str, ...] = (DEFAULT_QUEUE,)
-    failed_jobs: FailedJobs | None = None
     observers: list[Observer]
 
     def __init__(self) -> None:
         self.observers = []
+
+    @property
+    def failed_jobs(self) -> FailedJobs | None:
+        """Where `fail` puts jobs, or None when the driver has no such store."""
+        return None
 
     # --- The five primitives ------------------------------------------------------------------
 
@@ -278,8 +288,11 @@ class NamedQueue(Queue):
             check_text(label, "a queue's label", MAX_LABEL)
         self.queue = queue
         self.labels = labels
-        self.failed_jobs = queue.failed_jobs
         self.observers = queue.observers
+
+    @property
+    def failed_jobs(self) -> FailedJobs | None:
+        return self.queue.failed_jobs
 
     async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         return await self.queue.push(self._relabelled(job), delay=delay, exist_ok=exist_ok)
