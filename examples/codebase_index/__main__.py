@@ -10,6 +10,8 @@ import sys
 import sysconfig
 from pathlib import Path
 
+import msgspec
+
 from codebase_index.fleet import Fleet
 from codebase_index.index import open_index
 from codebase_index.jobs import IndexFile, open_queue
@@ -19,6 +21,7 @@ from lagoqueue.monitor import PAGE_SIZE, FailedJob
 from lagoqueue_sql import SQLQueue
 
 _LOOK = 0.2
+_MOST_SHOWN = 10
 
 
 def main() -> None:
@@ -117,10 +120,12 @@ class Indexing:
         print(f"jobs     {ran:,} in {progress.seconds:.1f} s: {ran / progress.seconds:,.0f} jobs/s")
         print(f"retries  {retries:,}" + (f", {fleet.deaths} workers died and were replaced" if fleet.deaths else ""))
         print(f"failed   {len(failed):,}")
-        for each in failed[:5]:
-            print(f"         {each.error}")
+        for each in failed[:_MOST_SHOWN]:
+            print(f"         {_path(each)}: {each.error}")
+        if len(failed) > _MOST_SHOWN:
+            print(f"         and {len(failed) - _MOST_SHOWN} more")
         if failed:
-            print(f"\nThe traceback of {failed[0].id}, as the failed-jobs store keeps it:\n{_last_lines(failed[0])}")
+            print(f"\nThe end of the first one's traceback, from the failed-jobs store:\n\n{_last_lines(failed[0])}")
         if self._interrupts:
             print(f"\nStopped with {len(self._files) - rows - len(failed):,} files left; run it again to go on.")
         else:
@@ -136,6 +141,10 @@ async def _all_failed(queue: SQLQueue) -> list[FailedJob]:
     for page in range(1, await queue.failed_jobs.count() // PAGE_SIZE + 2):
         failed += await queue.failed_jobs.list(page)
     return failed
+
+
+def _path(failed: FailedJob) -> str:
+    return Path(msgspec.json.decode(failed.job.payload, type=IndexFile).path).name
 
 
 def _last_lines(failed: FailedJob) -> str:

@@ -18,6 +18,7 @@ class Progress:
         self._started = time.monotonic()
         self._printed = self._started - _PLAIN_INTERVAL
         self._terminal = sys.stdout.isatty()
+        self._full, self._empty = "█░" if "utf" in sys.stdout.encoding.lower() else "#."
 
     @property
     def seconds(self) -> float:
@@ -31,7 +32,7 @@ class Progress:
         if self._terminal:
             width = max(10, min(40, shutil.get_terminal_size().columns - len(text) - 4))
             full = width * (done + failed) // max(self._total, 1)
-            print(f"\r\033[K{'█' * full}{'░' * (width - full)}  {text}", end="", flush=True)
+            print(f"\r\033[K{self._full * full}{self._empty * (width - full)}  {text}", end="", flush=True)
         elif time.monotonic() - self._printed >= _PLAIN_INTERVAL:
             self._printed = time.monotonic()
             print(text, flush=True)

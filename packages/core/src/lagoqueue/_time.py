@@ -1,4 +1,4 @@
-"""Durations and instants at the public edge, and the clock that a store in this process lives by.
+"""Numbers and instants at the public edge, and the clock that a store in this process lives by.
 
 Outside, a duration is `float` seconds or a `timedelta`; inside it is always a checked `float`.
 Outside, an instant is an aware `datetime`; inside it is UTC.
@@ -33,6 +33,8 @@ def to_seconds(value: Seconds, name: str, *, positive: bool = False) -> float:
     Raises:
         InvalidValue: Not a duration, negative, NaN, infinite, or longer than ten years.
     """
+    if type(value) is float and 0.0 < value <= MAX_SECONDS:  # the common case, on every driver's path
+        return value
     if isinstance(value, timedelta):
         seconds = value.total_seconds()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -43,6 +45,17 @@ def to_seconds(value: Seconds, name: str, *, positive: bool = False) -> float:
         least = "above 0" if positive else "at least 0"
         raise InvalidValue(f"{name} must be {least} and at most ten years of seconds, not {value!r}")
     return seconds
+
+
+def at_least_one(value: int, name: str) -> int:
+    """Return `value` if it is a whole number from 1.
+
+    Raises:
+        InvalidValue: It is not.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InvalidValue(f"{name} must be a whole number from 1, not {value!r}")
+    return value
 
 
 def to_utc(value: datetime, name: str) -> datetime:

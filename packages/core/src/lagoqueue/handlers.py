@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from lagoqueue._codec import HandlerTable
-from lagoqueue._time import Seconds, to_seconds
+from lagoqueue._time import Seconds, at_least_one, to_seconds
 from lagoqueue.backoff import Backoff, Policy, to_policy
-from lagoqueue.errors import HandlerError, InvalidValue
+from lagoqueue.errors import HandlerError
 from lagoqueue.job import Job, job_name
 
 P = TypeVar("P")
@@ -141,14 +141,3 @@ def _is_async(function: Callable[..., object]) -> bool:
             f"handler {function!r} must take the payload as its one required argument, but its signature is {signature}"
         ) from None
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-
-
-def at_least_one(value: int, name: str) -> int:
-    """Return `value` if it is a whole number from 1.
-
-    Raises:
-        InvalidValue: It is not.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InvalidValue(f"{name} must be a whole number from 1, not {value!r}")
-    return value

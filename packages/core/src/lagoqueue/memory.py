@@ -18,7 +18,7 @@ import msgspec
 
 from lagoqueue._heap import DelayHeap
 from lagoqueue._loop import call_in
-from lagoqueue._time import Clock, Seconds, SystemClock, to_seconds
+from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_seconds
 from lagoqueue.errors import DuplicateJob, QueueClosed, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job, check_job
@@ -64,6 +64,7 @@ class MemoryQueue(Queue):
     def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """Push from any thread, with or without an event loop; see `Queue.push`."""
         check_job(job)
+        seconds = 0.0 if delay is None else to_seconds(delay, "delay")
         with self._lock:
             self._check_open()
             if job.id in self._entries:
@@ -75,8 +76,8 @@ class MemoryQueue(Queue):
             now = self._clock.monotonic()
             if delay is None and job.available_at is not None:
                 entry.available_at = job.available_at
-                delay = job.available_at.timestamp() - self._clock.time()
-            self._wait_until(entry, now, now + max(0.0, delay or 0.0))
+                seconds = job.available_at.timestamp() - self._clock.time()  # an earlier one goes first
+            self._wait_until(entry, now, now + seconds)
         return True
 
     def _wait_until(self, entry: _Entry, now: float, due: float) -> None:
@@ -106,6 +107,8 @@ class MemoryQueue(Queue):
 
     async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
         labels = self.labels if labels is None else labels
+        at_least_one(limit, "limit")
+        wait = to_seconds(wait, "wait")
         deadline: float | None = None
         while True:
             with self._lock:
@@ -190,10 +193,12 @@ class MemoryQueue(Queue):
             self._drop(self._owned(job))
 
     async def nack(self, job: Job, retry_after: float = 0.0) -> None:
+        delay = to_seconds(retry_after, "retry_after")
         with self._lock:
-            self._return(self._owned(job), retry_after)
+            self._return(self._owned(job), delay)
 
     async def release(self, job: Job, delay: float = 0.0) -> None:
+        delay = to_seconds(delay, "delay")
         with self._lock:
             entry = self._owned(job)
             entry.job = msgspec.structs.replace(entry.job, attempts=entry.job.attempts - 1)

@@ -14,6 +14,7 @@ from typing import Literal, Protocol, Self
 
 import msgspec
 
+from lagoqueue._time import at_least_one
 from lagoqueue.errors import InvalidValue, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import DEFAULT_QUEUE, MAX_LABEL, Job, check_text
@@ -98,8 +99,8 @@ class Keeper(ABC):
 class Queue(ABC):
     """A transport for jobs with at-least-once delivery and fenced reservations.
 
-    Durations are float seconds, already checked by the caller's edge (`dispatch`, `Worker`).
-    Every method may raise `QueueClosed`, and `DriverError` when its store fails.
+    Durations are float seconds; one that is negative, NaN, infinite or longer than ten years is
+    refused with `InvalidValue` before anything is changed. Every method may raise `QueueClosed`, and `DriverError` when its store fails.
 
     Attributes:
         labels: The labels that `pop` and `size` look at, in order; `push` gives a job the first
@@ -184,7 +185,9 @@ class Queue(ABC):
 
         Raises:
             QueueEmpty: None came due within `wait` seconds.
+            InvalidValue: `limit` is not a whole number from 1.
         """
+        at_least_one(limit, "limit")
         jobs = [await self.pop(wait, labels=labels)]
         try:
             while len(jobs) < limit:

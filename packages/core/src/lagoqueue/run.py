@@ -74,7 +74,7 @@ class Run:
         self._context = contextvars.copy_context()
         self._slots: set[asyncio.Task[None]] = set()
         self._closed: QueueClosed | None = None
-        self._fetcher = self._loop.create_task(self._fetch(), name="lagoqueue-fetcher")
+        self._fetcher: asyncio.Task[None] | None = None
 
     # --- Start, stop, drain ---------------------------------------------------------------------
 
@@ -83,7 +83,7 @@ class Run:
         keeper = self._queue.keeper()
         beat = None if keeper is None else KeeperThread(keeper, self._held_jobs, self._lost_soon, self._log)
         settler = asyncio.create_task(self._settler.run(), name="lagoqueue-settler")
-        fetcher = self._fetcher
+        fetcher = self._fetcher = asyncio.create_task(self._fetch(), name="lagoqueue-fetcher")
         for number in range(self._limits.concurrency):
             self._start_slot(number)
         cancelled = False
@@ -112,7 +112,8 @@ class Run:
         """Stop fetching, and cancel what still runs in `grace` seconds; a later call may shorten it."""
         if not self._stopping.done():
             self._stopping.set_result(None)
-            self._fetcher.cancel()
+            if self._fetcher is not None:
+                self._fetcher.cancel()
             self._give_back_unstarted()
         when = self._loop.time() + grace
         if self._grace_timer is not None:
@@ -178,6 +179,7 @@ class Run:
                 jobs = await self._queue.pop_many(room, 0.0 if self._burst else self._limits.poll)
             except QueueEmpty:
                 pause = _FIRST_PAUSE
+                await asyncio.sleep(0)  # a driver that does not wait must not stop the loop
                 if self._burst and self._settlements == before:  # else one may have come back just now
                     if not self._held:
                         return

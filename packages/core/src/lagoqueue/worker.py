@@ -9,11 +9,11 @@ from typing import Self, TypeVar, overload
 
 from lagoqueue._log import Log
 from lagoqueue._loop import call_in
-from lagoqueue._time import Seconds, to_seconds
+from lagoqueue._time import Seconds, at_least_one, to_seconds
 from lagoqueue.backoff import Backoff, exponential, to_policy
 from lagoqueue.errors import InvalidValue, WorkerRunning
 from lagoqueue.execution import Execution
-from lagoqueue.handlers import HandlerFunction, Handlers, at_least_one
+from lagoqueue.handlers import HandlerFunction, Handlers
 from lagoqueue.observer import Observer
 from lagoqueue.queue import Queue
 from lagoqueue.reporting import OnFailed, Reporter

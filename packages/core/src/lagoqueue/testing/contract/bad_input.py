@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Any
 
-from lagoqueue.errors import InvalidJob
+from lagoqueue.errors import InvalidJob, InvalidValue
 from lagoqueue.job import MAX_ID, MAX_LABEL, MAX_NAME, MAX_PRIORITY
 from lagoqueue.testing.contract.hooks import Hooks, make_job
 
@@ -75,3 +76,30 @@ class BadInput(Hooks):
             await queue.push(make_job("a", payload="text"))
         self.assertIs(await queue.push(make_job("a")), True)
         self.assertEqual(await self.popped_ids(queue), ["a"])
+
+    async def test_durations_that_are_none_are_refused(self) -> None:
+        """Negative, NaN, infinite or absurdly long: refused before anything is changed."""
+        queue = await self.fresh()
+        job = await self.reserve(queue)
+        for seconds in (-1.0, math.nan, math.inf, -math.inf, 1e300):
+            for what, call in (
+                ("push", lambda s: queue.push(make_job("b"), delay=s)),
+                ("push_many", lambda s: queue.push_many([make_job("b")], delay=s)),
+                ("pop", queue.pop),
+                ("pop_many", lambda s: queue.pop_many(2, s)),
+                ("nack", lambda s: queue.nack(job, s)),
+                ("release", lambda s: queue.release(job, s)),
+            ):
+                with self.subTest(what, seconds=seconds), self.assertRaises(InvalidValue):
+                    await self.soon(call(seconds))
+        self.assertEqual(await queue.size(), 0)
+        await queue.ack(job)
+
+    async def test_a_limit_below_one_is_refused(self) -> None:
+        """A batch has at least one job."""
+        queue = await self.fresh()
+        await queue.push(make_job())
+        for limit in (0, -1):
+            with self.assertRaises(InvalidValue):
+                await queue.pop_many(limit)
+        self.assertEqual(await queue.size(), 1)

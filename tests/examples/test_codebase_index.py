@@ -1,0 +1,113 @@
+"""The demo, as a user runs it: whole, interrupted, and with a worker killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Path:
+    """A directory of 120 files, of which three do not parse."""
+    directory = tmp_path / "code"
+    directory.mkdir()
+    for number in range(117):
+        (directory / f"module_{number}.py").write_text("class A:\n    def f(self) -> None: ...\n" * 20)
+    (directory / "broken.py").write_text("def f(:\n")
+    (directory / "coding.py").write_bytes(b"# coding: no-such-coding\n")
+    (directory / "nul.py").write_bytes(b"x = 1\0\n")
+    return directory
+
+
+def start(code: Path, database: Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "codebase_index", str(code), "--database", str(database), *options],
+        cwd=EXAMPLES,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def worker_pids(process: subprocess.Popen[str]) -> list[int]:
+    """Read up to the line that names the workers."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "worker processes: " in line:
+            return [int(pid) for pid in re.findall(r"\d+", line.split(":")[1])]
+    raise AssertionError("no workers were named")
+
+
+def indexed(database: Path) -> int:
+    with sqlite3.connect(database) as connection:
+        (rows,) = connection.execute("SELECT count(*) FROM files").fetchone()
+    connection.close()
+    return int(rows)
+
+
+@pytest.mark.slow
+def test_files_are_indexed_and_those_that_do_not_parse_end_in_the_failed_jobs(code: Path, tmp_path: Path) -> None:
+    process = start(code, tmp_path / "index.db")
+    output, _ = process.communicate(timeout=55)
+    assert process.returncode == 0, output
+    assert "rows     117 files: 4,680 lines, 2,340 functions, 2,340 classes" in output
+    assert "retries  6" in output
+    assert "failed   3" in output
+    assert "broken.py: SyntaxError" in output
+    assert "coding.py: SyntaxError" in output
+    assert 'broken.py", line 1' in output or "SyntaxError" in output
+    assert indexed(tmp_path / "index.db") == 117
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(code: Path, tmp_path: Path) -> None:
+    process = start(code, tmp_path / "index.db")
+    os.kill(worker_pids(process)[0], signal.SIGKILL)
+    output, _ = process.communicate(timeout=55)
+    assert process.returncode == 0, output
+    assert "1 workers died and were replaced" in output
+    assert "rows     117 files" in output
+    assert "failed   3" in output
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_is_resumed(code: Path, tmp_path: Path) -> None:
+    process = start(code, tmp_path / "index.db", "--workers", "1")
+    worker_pids(process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=55)
+    assert process.returncode == 130, output
+    assert "run it again to go on" in output
+    done = indexed(tmp_path / "index.db")
+    process = start(code, tmp_path / "index.db")
+    output, _ = process.communicate(timeout=55)
+    assert process.returncode == 0, output
+    assert f"Resuming: {done} files are indexed" in output or done == 0
+    assert "rows     117 files" in output
+    assert "failed   3" in output
+
+
+def test_bad_arguments_are_usage_errors(tmp_path: Path) -> None:
+    for arguments, says in (
+        ([str(tmp_path / "nowhere")], "is not a directory"),
+        ([str(tmp_path), "--workers", "0"], "--workers"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "codebase_index", *arguments],
+            cwd=EXAMPLES,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert says in done.stderr
