@@ -76,6 +76,7 @@ cdef object make_id(uint64_t millisecond):
     global random_block, random_left, last_millisecond, counter
     cdef const unsigned char* random
     cdef uint64_t high, low
+    cdef int index
     if random_left < MOST_BYTES:
         block = os.urandom(BLOCK_BYTES)  # may let other threads run, so no state is read before it
         random_block = block

@@ -1,0 +1,207 @@
+"""The fused codec against the same steps in Python around msgspec, and against msgspec alone.
+
+"Python" is what one would write with care: encoder and decoders made once and held as bound
+methods, names cached by type, ids from a buffer of random bytes. It makes the same `Job`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from _harness import Table, compare, main, per_call
+
+from lagoqueue._codec import HandlerTable, make_job, new_id
+from lagoqueue.errors import PayloadDecodeError, PayloadEncodeError, UnknownJob
+from lagoqueue.job import Job, job_name
+
+
+class Small(msgspec.Struct):
+    """A payload as most are."""
+
+    user_id: int
+    template: str
+
+
+class Line(msgspec.Struct):
+    """One line of an order."""
+
+    sku: str
+    quantity: int
+    price: float
+
+
+class Order(msgspec.Struct):
+    """A payload of half a kilobyte."""
+
+    number: str
+    customer: str
+    lines: list[Line]
+    notes: str
+
+
+@dataclass
+class SmallData:
+    """`Small` as a dataclass."""
+
+    user_id: int
+    template: str
+
+
+PAYLOADS: list[object] = [
+    Small(42, "welcome"),
+    SmallData(42, "welcome"),
+    Order("A-1001", "Ada", [Line(f"sku-{number}", number, 9.5) for number in range(8)], "leave at the door"),
+]
+
+
+class PythonIds:
+    """UUIDv7 with a counter, in Python."""
+
+    def __init__(self) -> None:
+        self._last = 0
+        self._counter = 0
+        self._random = b""
+        self._used = 0
+
+    def new(self) -> str:
+        millisecond = time.time_ns() // 1_000_000
+        if self._used + 10 > len(self._random):
+            self._random = os.urandom(4096)
+            self._used = 0
+        start = self._used
+        tail = int.from_bytes(self._random[start : start + 6], "little")
+        if millisecond > self._last:
+            self._last = millisecond
+            self._counter = int.from_bytes(self._random[start + 6 : start + 10], "little") & 0x1FFFFFF
+            self._used = start + 10
+        else:
+            self._counter += 1
+            self._used = start + 6
+        counter = self._counter
+        number = (
+            self._last << 80 | 0x7000 << 64 | counter >> 14 << 64 | 2 << 62 | (counter & 0x3FFF) << 48 | tail
+        )
+        text = f"{number:032x}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+class PythonCodec:
+    """Both ends in Python."""
+
+    def __init__(self) -> None:
+        self._encode = msgspec.json.Encoder().encode
+        self._names: dict[type, str] = {}
+        self._new_id = PythonIds().new
+        self._routes: dict[str, tuple[object, Callable[[bytes], Any]]] = {}
+
+    def make_job(
+        self,
+        payload: object,
+        payload_type: type | None = None,
+        queue: str = "default",
+        priority: int = 0,
+        headers: dict[str, str] | None = None,
+        id: str | None = None,
+        available_at: datetime | None = None,
+    ) -> Job:
+        kind = type(payload) if payload_type is None else payload_type
+        name = self._names.get(kind)
+        if name is None:
+            name = self._names[kind] = job_name(kind)
+        try:
+            data = self._encode(payload)
+        except Exception as error:
+            raise PayloadEncodeError(f"{name} does not encode: {error}") from error
+        return Job(
+            self._new_id() if id is None else id,
+            name,
+            data,
+            0,
+            available_at,
+            queue,
+            priority,
+            {} if headers is None else dict(headers),
+        )
+
+    def add(self, name: str, entry: object, payload_type: type) -> None:
+        self._routes[name] = (entry, msgspec.json.Decoder(payload_type).decode)
+
+    def open(self, job: Job) -> tuple[object, Any]:
+        route = self._routes.get(job.name)
+        if route is None:
+            raise UnknownJob(job.name)
+        entry, decode = route
+        try:
+            return entry, decode(job.payload)
+        except Exception as error:
+            raise PayloadDecodeError(f"job {job.id!r} does not decode: {error}") from error
+
+
+def run(quick: bool) -> list[Table]:
+    calls, rounds = (5_000, 5) if quick else (50_000, 9)
+    ids = compare(
+        "UUIDv7 as text", [("Python", per_call(PythonIds().new, calls)), ("new_id", per_call(new_id, calls))], rounds
+    )
+    tables = [ids]
+    for payload in PAYLOADS:
+        kind = type(payload)
+        python = PythonCodec()
+        table: HandlerTable[object] = HandlerTable()
+        python.add(kind.__name__, object(), kind)
+        table.add(kind.__name__, object(), kind)
+        job = make_job(payload)
+        encode = msgspec.json.Encoder().encode
+        decode = msgspec.json.Decoder(kind).decode
+        size = f"{kind.__name__}, {len(job.payload)} bytes"
+
+        def dispatch_python(python: PythonCodec = python, payload: object = payload) -> object:
+            return python.make_job(payload, None, "default", 0, None, None, None)
+
+        def dispatch_fused(payload: object = payload) -> object:
+            return make_job(payload, None, "default", 0, None, None, None)
+
+        def dispatch_raw(encode: Callable[[object], bytes] = encode, payload: object = payload) -> object:
+            return encode(payload)
+
+        def deliver_python(python: PythonCodec = python, job: Job = job) -> object:
+            return python.open(job)
+
+        def deliver_fused(table: HandlerTable[object] = table, job: Job = job) -> object:
+            return table.open(job)
+
+        def deliver_raw(decode: Callable[[bytes], object] = decode, data: bytes = job.payload) -> object:
+            return decode(data)
+
+        tables.append(
+            compare(
+                f"Dispatch side, payload to Job: {size}",
+                [
+                    ("Python around msgspec", per_call(dispatch_python, calls)),
+                    ("make_job", per_call(dispatch_fused, calls)),
+                    ("msgspec encode alone", per_call(dispatch_raw, calls)),
+                ],
+                rounds,
+            )
+        )
+        tables.append(
+            compare(
+                f"Delivery side, Job to handler and payload: {size}",
+                [
+                    ("Python around msgspec", per_call(deliver_python, calls)),
+                    ("HandlerTable.open", per_call(deliver_fused, calls)),
+                    ("msgspec decode alone", per_call(deliver_raw, calls)),
+                ],
+                rounds,
+            )
+        )
+    return tables
+
+
+if __name__ == "__main__":
+    main(run)

@@ -1,0 +1,132 @@
+"""What `MemoryQueue` does beyond the contract, which test_memory_contract.py checks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from lagoqueue import InvalidValue, Job, MemoryQueue, QueueEmpty, dispatch, dispatch_sync
+from lagoqueue._time import SystemClock, Timer
+from lagoqueue.testing import ManualClock
+from tests.core.payloads import Resize
+
+
+def job(job_id: str, *, queue: str = "default", priority: int = 0) -> Job:
+    return Job(job_id, "Resize", b"{}", queue=queue, priority=priority)
+
+
+async def test_pops_in_two_event_loops_each_get_their_job() -> None:
+    queue = MemoryQueue()
+    got: list[str] = []
+
+    def other_loop() -> None:
+        got.append(asyncio.run(queue.named("other").pop(20)).id)
+
+    thread = threading.Thread(target=other_loop)
+    thread.start()
+    mine = asyncio.create_task(queue.pop(20))
+    await asyncio.sleep(0.05)
+    await queue.push(job("theirs", queue="other"))
+    await queue.push(job("mine"))
+    assert (await asyncio.wait_for(mine, 5)).id == "mine"
+    await asyncio.to_thread(thread.join, 5)
+    assert got == ["theirs"]
+
+
+async def test_a_push_from_a_thread_wakes_a_waiting_pop_at_once() -> None:
+    queue = MemoryQueue()
+    waiting = asyncio.create_task(queue.pop(3600))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(dispatch_sync, queue, Resize(1))
+    assert (await asyncio.wait_for(waiting, 5)).attempts == 1
+
+
+class CountingClock(SystemClock):
+    """Counts the timers that are set."""
+
+    def __init__(self) -> None:
+        self.timers: list[float] = []
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        self.timers.append(when - time.monotonic())
+        return super().call_at(when, callback)
+
+
+async def test_an_idle_pop_sets_one_timer_and_sleeps() -> None:
+    clock = CountingClock()
+    queue = MemoryQueue(clock=clock)
+    with pytest.raises(QueueEmpty):
+        await queue.pop(0.3)
+    assert len(clock.timers) <= 2, "one, and another if it fired a hair early"
+    assert 0.2 < clock.timers[0] <= 0.3
+
+
+async def test_a_pop_wakes_for_a_delayed_job_that_was_pushed_while_it_slept() -> None:
+    queue = MemoryQueue()
+    waiting = [asyncio.create_task(queue.pop(60)) for _ in range(3)]
+    await asyncio.sleep(0)
+    began = time.monotonic()
+    await dispatch(queue, Resize(1), delay=0.2)
+    done, rest = await asyncio.wait(waiting, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    assert len(done) == 1
+    assert time.monotonic() - began >= 0.2
+    for task in rest:
+        task.cancel()
+    await asyncio.wait(rest)
+
+
+async def test_a_sleeping_pop_gets_a_job_whose_reservation_expires() -> None:
+    queue = MemoryQueue(visibility_timeout=0.2)
+    await queue.push(job("1"))
+    first = await queue.pop()
+    second = await asyncio.wait_for(queue.pop(60), 10)
+    assert (second.id, second.attempts) == (first.id, 2)
+    assert second.receipt != first.receipt
+
+
+async def test_waiting_shows_the_jobs_of_a_label_in_pop_order() -> None:
+    queue = MemoryQueue(clock=ManualClock())
+    await queue.push(job("later"), delay=60)
+    await queue.push(job("low", priority=-5))
+    await queue.push(job("first"))
+    await queue.push(job("urgent", priority=9))
+    await queue.push(job("elsewhere", queue="other"))
+    assert [each.id for each in queue.waiting("default", 0, 10)] == ["urgent", "first", "later", "low"]
+    assert [each.id for each in queue.waiting("default", 1, 2)] == ["first", "later"]
+    assert queue.waiting("nowhere", 0, 10) == []
+    assert [each.id for each in queue.jobs()] == ["later", "low", "first", "urgent", "elsewhere"]
+
+
+async def test_a_drained_queue_keeps_nothing() -> None:
+    queue = MemoryQueue()
+    for number in range(100):
+        await queue.push(job(str(number), queue=f"label-{number % 7}", priority=number % 5))
+    for label in range(7):
+        view = queue.named(f"label-{label}")
+        for popped in await view.pop_many(100):
+            await queue.ack(popped)
+    assert queue.jobs() == []
+    assert not queue._waiting
+    assert len(queue._reserved) == 0
+
+
+async def test_a_dropped_queue_is_collected() -> None:
+    queue = MemoryQueue()
+    await dispatch(queue, Resize(1))
+    await queue.pop()
+    gone = weakref.ref(queue)
+    del queue
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "soon"])
+def test_a_bad_visibility_timeout_is_refused(timeout: float) -> None:
+    with pytest.raises(InvalidValue, match="visibility_timeout"):
+        MemoryQueue(visibility_timeout=timeout)

@@ -1,0 +1,42 @@
+"""Random histories on a SQLite file, every answer compared with the model's."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from lagoqueue.queue import Queue
+from lagoqueue.testing import ManualClock
+from lagoqueue.testing.machine import QueueMachine
+from lagoqueue_sql import SQLQueue
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+class SQLiteMachine(QueueMachine):
+    async def open_queue(self, clock: ManualClock, *, visibility_timeout: float) -> Queue:
+        self.folder = tempfile.TemporaryDirectory()
+        return await self._open(clock)
+
+    async def _open(self, clock: ManualClock) -> SQLQueue:
+        url = f"sqlite:///{Path(self.folder.name) / 'jobs.db'}"
+        queue = SQLQueue(url, visibility_timeout=self.visibility_timeout, synchronous="normal", _clock=clock)
+        await queue.setup()
+        return queue
+
+    async def reopen(self, queue: Queue, clock: ManualClock) -> Queue | None:
+        await queue.close()
+        return await self._open(clock)
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            self.folder.cleanup()
+
+
+TestSQLite = SQLiteMachine.TestCase
+TestSQLite.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)

@@ -1,0 +1,182 @@
+"""The thread that owns the connection: cancellation, closing, other threads and forks."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from lagoqueue import Job, QueueClosed, QueueEmpty, dispatch_sync
+from lagoqueue_sql import SQLQueue
+from tests.sqlqueue.payloads import Effect
+
+JOB = Job("a", "Example", b"{}")
+
+
+class Gate:
+    """Holds up the queue's thread at a point of its choice."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.open = threading.Event()
+
+    def hold(self, connection: sa.Connection) -> None:
+        self.reached.set()
+        assert self.open.wait(10)
+
+    def holding(self, queue: SQLQueue) -> asyncio.Task[None]:
+        return asyncio.create_task(queue._thread.run(self.hold, write=False))
+
+
+async def test_a_pop_cancelled_before_it_ran_claims_nothing(queue: SQLQueue) -> None:
+    await queue.push(JOB)
+    gate = Gate()
+    holding = gate.holding(queue)
+    popping = asyncio.create_task(queue.pop())
+    await asyncio.to_thread(gate.reached.wait, 10)
+    popping.cancel()
+    gate.open.set()
+    await holding
+    with pytest.raises(asyncio.CancelledError):
+        await popping
+    job = await queue.pop()
+    assert job.attempts == 1
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_pop_cancelled_after_its_claim_gives_back_job_and_attempt(
+    queue: SQLQueue, monkeypatch: pytest.MonkeyPatch, late: bool
+) -> None:
+    """Early: while the claim runs in the thread. Late: the outcome is on its way to the loop."""
+    await queue.push(JOB)
+    gate = Gate()
+    run = queue._database.run
+
+    def committed(connection: sa.Connection, function: Callable[[sa.Connection], Any], *, write: bool) -> Any:
+        result = run(connection, function, write=write)
+        if not late:
+            monkeypatch.undo()
+            gate.hold(connection)
+        return result
+
+    if late:
+        popping = asyncio.create_task(queue.pop())
+        await asyncio.sleep(0)  # the call is in the thread's hands
+        while queue._thread._calls.qsize() or not await _claimed_elsewhere(queue):
+            pass  # the loop itself gets no turn between the claim and the cancellation
+    else:
+        monkeypatch.setattr(queue._database, "run", committed)
+        popping = asyncio.create_task(queue.pop())
+        await asyncio.to_thread(gate.reached.wait, 10)
+    popping.cancel()
+    gate.open.set()
+    with pytest.raises(asyncio.CancelledError):
+        await popping
+    job = await queue.pop()
+    assert (job.id, job.attempts) == ("a", 1)
+
+
+async def _claimed_elsewhere(queue: SQLQueue) -> bool:
+    """Look with a connection of this thread's own, without a turn of the loop."""
+    with queue._database.engine.connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM jobs WHERE reserved_at IS NOT NULL").scalar() == 1
+
+
+async def test_close_ends_waiting_pops_and_later_calls(queue: SQLQueue) -> None:
+    popping = asyncio.create_task(queue.pop(30))
+    await asyncio.sleep(0.05)
+    await queue.close()
+    await queue.close()
+    for operation in (popping, queue.push(JOB), queue.size(), queue.failed_jobs.count(), queue.setup()):
+        with pytest.raises(QueueClosed):
+            await operation
+    with pytest.raises(QueueClosed):
+        queue.push_sync(JOB)
+
+
+async def test_close_does_first_what_was_asked_of_it_before(queue: SQLQueue, url: str) -> None:
+    pushing = asyncio.create_task(queue.push(JOB))
+    await asyncio.sleep(0)
+    await queue.close()
+    assert await pushing
+    async with SQLQueue(url) as again:
+        assert await again.size() == 1
+
+
+async def test_a_queue_that_was_never_used_closes_too(url: str) -> None:
+    await SQLQueue(url).close()
+
+
+async def test_the_thread_outlives_whatever_a_function_raises(queue: SQLQueue) -> None:
+    def broken(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("DELETE FROM jobs")
+        raise SystemExit(3)
+
+    await queue.push(JOB)
+    with pytest.raises(SystemExit):
+        await queue._thread.run(broken)
+    assert await queue.size() == 1  # rolled back, and still there to say so
+
+
+async def test_a_queue_that_is_dropped_ends_its_thread(url: str) -> None:
+    queue = SQLQueue(url)
+    await queue.setup()
+    thread = queue._thread._thread
+    assert thread is not None
+    gone = weakref.ref(queue)
+    del queue
+    gc.collect()
+    assert gone() is None
+    await asyncio.to_thread(thread.join, 10)
+    assert not thread.is_alive()
+
+
+async def test_any_thread_and_any_loop_may_use_it(queue: SQLQueue) -> None:
+    def elsewhere(number: int) -> None:
+        asyncio.run(_push(queue, number))
+        assert queue.named("mail").push_sync(Job(f"s{number}", "Example", b"{}"))
+
+    await asyncio.gather(*[asyncio.to_thread(elsewhere, number) for number in range(4)])
+    assert await queue.size() == 4
+    assert await queue.size(labels=["mail"]) == 4
+
+
+async def _push(queue: SQLQueue, number: int) -> None:
+    await queue.push(Job(f"a{number}", "Example", b"{}"))
+
+
+async def test_a_push_from_a_thread_wakes_a_waiting_pop(queue: SQLQueue) -> None:
+    popping = asyncio.create_task(queue.pop(30))
+    await asyncio.sleep(0.02)
+    job = await asyncio.to_thread(dispatch_sync, queue, Effect(1))
+    assert (await popping).id == job.id
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+async def test_a_forked_child_opens_its_own_connection(queue: SQLQueue) -> None:
+    await queue.push(JOB)
+    child = await asyncio.to_thread(_fork_and_push, queue)
+    assert child == 0
+    assert await queue.push(Job("c", "Example", b"{}"))
+    assert sorted(job.id for job in await queue.pop_many(9)) == ["a", "b", "c"]
+    with pytest.raises(QueueEmpty):
+        await queue.pop()
+
+
+def _fork_and_push(queue: SQLQueue) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            queue.push_sync(Job("b", "Example", b"{}"))
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

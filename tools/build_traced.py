@@ -1,0 +1,66 @@
+"""Build lagoqueue with its Cython lines traced, run tests against that, and report line coverage.
+
+    python tools/build_traced.py [PYTEST ARGUMENTS]
+
+The build lies in build/traced, apart from everything that is installed: tracing makes the compiled
+modules several times slower. Needs Cython, setuptools, coverage and what the tests need.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TRACED = ROOT / "build" / "traced"
+SOURCES = ("packages/core/src", "packages/sqlqueue/src", "packages/dashboard/src")
+
+SETUP = """\
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+modules = [
+    Extension(f"lagoqueue.{name}", [f"lagoqueue/{name}.pyx"], define_macros=[("CYTHON_TRACE", "1")], extra_compile_args=["-O0"])
+    for name in ("_heap", "_codec")
+]
+setup(name="traced", packages=[], ext_modules=cythonize(modules, compiler_directives={"linetrace": True}))
+"""
+
+
+def build() -> None:
+    """Copy the sources of the three packages into one folder, and compile in place there."""
+    shutil.rmtree(TRACED, ignore_errors=True)
+    for source in SOURCES:
+        shutil.copytree(
+            ROOT / source,
+            TRACED,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("*.so", "*.pyd", "*.c", "__pycache__", "*.egg-info"),
+        )
+    (TRACED / "setup.py").write_text(SETUP)
+    subprocess.run([sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"], cwd=TRACED, check=True)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the tests on the build under coverage, and print the report; 1 when a test failed."""
+    # Paths in Cython's line tables are relative to the folder of the build, so coverage runs there.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(TRACED),
+        "COVERAGE_FILE": str(ROOT / ".coverage"),
+        "COVERAGE_CORE": "ctrace",
+    }
+    coverage = [sys.executable, "-m", "coverage"]
+    settings = f"--rcfile={ROOT / 'pyproject.toml'}"
+    pytest = ["-m", "pytest", f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), *arguments, str(ROOT / "tests")]
+    tests = subprocess.run([*coverage, "run", settings, *pytest], cwd=TRACED, env=environment, check=False)
+    report = subprocess.run([*coverage, "report", settings], cwd=TRACED, env=environment, check=False)
+    return 1 if tests.returncode or report.returncode else 0
+
+
+if __name__ == "__main__":
+    build()
+    sys.exit(run(sys.argv[1:]))
