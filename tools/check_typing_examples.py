@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "tests" / "typing"
-MARK = re.compile(r"#\s*E:\s*\S")
+MARK = re.compile(r"# E: \w")
 
 
 def expected_lines(path: Path) -> set[int]:

@@ -166,7 +166,9 @@ class TrimsIds(SimpleQueue):
     """Compares ids as a database with a forgiving collation does."""
 
     async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
-        return await super().push(msgspec.structs.replace(job, id=job.id.strip().lower() or job.id), delay=delay, exist_ok=exist_ok)
+        return await super().push(
+            msgspec.structs.replace(job, id=job.id.strip().lower() or job.id), delay=delay, exist_ok=exist_ok
+        )
 
 
 class TextPayload(SimpleQueue):

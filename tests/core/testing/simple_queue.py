@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from lagoqueue._time import to_seconds
 from lagoqueue.errors import DuplicateJob, QueueClosed, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job, check_job
@@ -46,14 +47,15 @@ class SimpleQueue(Queue):
 
     async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         self.check(job)
+        seconds = None if delay is None else to_seconds(delay, "delay")
         self.check_open()
         if any(row.job.id == job.id for row in self.rows):
             if exist_ok:
                 return False
             raise DuplicateJob(job.id)
         due = self.clock.time()
-        if delay is not None:
-            due += delay
+        if seconds is not None:
+            due += seconds
         elif job.available_at is not None:
             due = job.available_at.timestamp()
         self.rows.append(Row(msgspec.structs.replace(job, receipt=None), due, next(self.numbers)))
@@ -62,7 +64,7 @@ class SimpleQueue(Queue):
 
     async def pop(self, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> Job:
         labels = labels or self.labels
-        deadline = self.clock.monotonic() + wait
+        deadline = self.clock.monotonic() + to_seconds(wait, "wait")
         while True:
             self.check_open()
             self.reclaim()
@@ -78,17 +80,20 @@ class SimpleQueue(Queue):
         wake_at = min([deadline, *(moment - self.clock.time() + self.clock.monotonic() for moment in moments)])
         waiter = asyncio.get_running_loop().create_future()
         self.waiters.append(waiter)
-        timer = self.clock.call_at(wake_at, lambda: waiter.done() or waiter.set_result(None))
+        timer = self.clock.call_at(wake_at, lambda: self.resolve(waiter))
         try:
             await waiter
         finally:
             timer.cancel()
             self.waiters.remove(waiter)
 
+    def resolve(self, waiter: asyncio.Future[None]) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
     def wake(self) -> None:
         for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+            self.resolve(waiter)
 
     def choose(self, labels: Sequence[str]) -> Row | None:
         rows = [row for row in self.rows if row.until is None and row.job.queue in labels and self.is_due(row)]
@@ -134,12 +139,12 @@ class SimpleQueue(Queue):
         self.rows.remove(self.owned(job))
 
     async def nack(self, job: Job, retry_after: float = 0.0) -> None:
-        self.give_back(self.owned(job), retry_after)
+        self.give_back(self.owned(job), to_seconds(retry_after, "retry_after"))
 
     async def release(self, job: Job, delay: float = 0.0) -> None:
-        row = self.owned(job)
+        row, seconds = self.owned(job), to_seconds(delay, "delay")
         row.job = msgspec.structs.replace(row.job, attempts=row.job.attempts - 1)
-        self.give_back(row, delay)
+        self.give_back(row, seconds)
 
     def give_back(self, row: Row, delay: float) -> None:
         row.until = None

@@ -10,7 +10,6 @@ import types
 import weakref
 
 cimport cython
-from cpython.dict cimport PyDict_Next
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -27,6 +26,13 @@ from lagoqueue.errors import (
 from lagoqueue.job import Job, job_name
 
 cdef extern from "Python.h":
+    ctypedef struct PyMemberDef:
+        Py_ssize_t offset
+
+    ctypedef struct PyMemberDescrObject:
+        PyMemberDef* d_member
+
+    PyObject* PyObject_CallOneArg(PyObject* function, PyObject* argument)
     object PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
 
 cdef extern from "<time.h>" nogil:
@@ -39,6 +45,25 @@ cdef extern from "<time.h>" nogil:
 
 cdef object new_job = Job
 cdef object to_json = msgspec.json.Encoder().encode
+
+
+# --- Fields of a Job ------------------------------------------------------------------------------
+
+cdef Py_ssize_t offset_of(str field) except -1:
+    """Return where a Job keeps a field; reading it there is what the interpreter does for slots, too."""
+    descriptor = Job.__dict__[field]
+    if type(descriptor) is not types.MemberDescriptorType:
+        raise ImportError(f"msgspec {msgspec.__version__} keeps the fields of a Struct in another way than lagoqueue knows")
+    return (<PyMemberDescrObject*><PyObject*>descriptor).d_member.offset
+
+
+cdef Py_ssize_t name_offset = offset_of("name")
+cdef Py_ssize_t payload_offset = offset_of("payload")
+
+
+cdef inline PyObject* field_at(object job, Py_ssize_t offset) noexcept:
+    """Return a field, borrowed from the frozen job; NULL when it was never set."""
+    return (<PyObject**>(<char*><PyObject*>job + offset))[0]
 
 
 # --- Ids ------------------------------------------------------------------------------------------
@@ -300,16 +325,21 @@ cdef class HandlerTable:
             UnknownJob: No entry has the job's name.
             PayloadDecodeError: The payload is not what the type takes.
         """
-        cdef Route route
-        found = self._routes.get(job.name)
+        cdef PyObject* name
+        cdef PyObject* payload
+        if type(job) is not Job:
+            raise TypeError(f"open takes a Job, not {type(job).__name__}")
+        name = field_at(job, name_offset)
+        payload = field_at(job, payload_offset)
+        if name is NULL or payload is NULL:
+            raise TypeError("open takes a Job with a name and a payload")
+        found = self._routes.get(<object>name)
         if found is None:
             raise unknown_job(job, self._routes)
-        route = <Route>found
-        try:
-            payload = route.decode(job.payload)
-        except Exception as error:
-            raise decode_error(job, route.payload_type, error) from error
-        return route.entry, payload
+        value = PyObject_CallOneArg(<PyObject*>(<Route>found).decode, payload)
+        if value is NULL:
+            raise_decode_error(job, <Route>found)
+        return (<Route>found).entry, owned(value)
 
     def names(self):
         """Return the registered names, in the order in which they were added."""

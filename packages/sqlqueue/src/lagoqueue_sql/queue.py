@@ -13,7 +13,7 @@ from typing import TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
-from lagoqueue._time import Clock, Seconds, SystemClock, to_seconds
+from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_seconds
 from lagoqueue.errors import InvalidValue, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job, check_job
@@ -137,6 +137,8 @@ class SQLQueue(Queue):
     ) -> Callable[[sa.Connection, Statements, int], int]:
         for job in jobs:
             check_job(job)
+        if delay is not None:
+            delay = to_seconds(delay, "delay")
         return lambda connection, sql, now: push(connection, sql, jobs, now=now, delay=delay, exist_ok=exist_ok)
 
     # --- Pop ------------------------------------------------------------------------------------------
@@ -150,8 +152,8 @@ class SQLQueue(Queue):
         Raises:
             QueueEmpty: None came due within `wait` seconds.
         """
-        if limit < 1:
-            raise InvalidValue(f"limit must be at least 1, not {limit!r}")
+        at_least_one(limit, "limit")
+        wait = to_seconds(wait, "wait")
         labels = self.labels if labels is None else labels
         deadline = self._clock.monotonic() + wait
         with self._bell.listening() as listener:  # from before the first look, so that no push slips through
@@ -211,11 +213,11 @@ class SQLQueue(Queue):
         await self._settle(Settlement(job, "ack"))
 
     async def nack(self, job: Job, retry_after: float = 0.0) -> None:
-        await self._settle(Settlement(job, "nack", retry_after))
+        await self._settle(Settlement(job, "nack", to_seconds(retry_after, "retry_after")))
 
     async def release(self, job: Job, delay: float = 0.0) -> None:
         """Return a reserved job without spending its attempt, due again in `delay` seconds."""
-        await self._settle(Settlement(job, "release", delay))
+        await self._settle(Settlement(job, "release", to_seconds(delay, "delay")))
 
     async def fail(self, job: Job, failure: Failure | None = None) -> None:
         """Move a reserved job to `failed_jobs`, in one transaction."""

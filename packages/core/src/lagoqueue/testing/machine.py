@@ -23,7 +23,15 @@ import msgspec
 
 try:
     from hypothesis import strategies as st
-    from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, precondition, rule
+    from hypothesis.stateful import (
+        Bundle,
+        MultipleResults,
+        RuleBasedStateMachine,
+        invariant,
+        multiple,
+        precondition,
+        rule,
+    )
 except ImportError as error:
     raise ImportError("lagoqueue.testing.machine needs hypothesis: pip install hypothesis") from error
 
@@ -43,10 +51,14 @@ LABELS = ("default", "mail", "bulk")
 
 # Few ids and labels, so that they meet; times that binary fractions hold exactly, so that equal means equal.
 ids = st.sampled_from("abcdefgh")
-label_lists = st.sampled_from([LABELS, ("default",), ("mail", "default"), ("bulk", "mail"), ("bulk", "default", "mail")])
+label_lists = st.sampled_from(
+    [LABELS, ("default",), ("mail", "default"), ("bulk", "mail"), ("bulk", "default", "mail")]
+)
 delays = st.sampled_from([0.0, 0.0, 0.25, 1.0, 5.0, 30.0])
 actions: st.SearchStrategy[Action] = st.sampled_from(["ack", "nack", "release", "fail"])
-failures = st.sampled_from([Failure("ValueError", "ValueError: 1", "Traceback"), Failure("KeyError", "KeyError: '\u00e9'")])
+failures = st.sampled_from(
+    [Failure("ValueError", "ValueError: 1", "Traceback"), Failure("KeyError", "KeyError: '\u00e9'")]
+)
 rests: st.SearchStrategy[dict[str, Any]] = st.sampled_from(
     [
         {"name": "Example", "payload": b"{}"},
@@ -62,10 +74,18 @@ jobs_to_push = st.builds(
     rests,
 )
 Due = tuple[Literal["now", "delay", "at", "both"], float]
-dues: st.SearchStrategy[Due] = st.sampled_from(
-    [("now", 0.0), ("now", 0.0), ("delay", 0.0), ("delay", 1.0), ("delay", 30.0)]
-    + [("at", -60.0), ("at", -0.25), ("at", 0.0), ("at", 2.0), ("both", 1.0)]
-)
+DUES: list[Due] = [
+    ("now", 0.0),
+    ("now", 0.0),
+    ("delay", 0.0),
+    ("delay", 1.0),
+    ("delay", 30.0),
+    ("at", -60.0),
+    ("at", -0.25),
+    ("at", 0.0),
+    ("at", 2.0),
+    ("both", 1.0),
+]
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -146,7 +166,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     # --- Push -------------------------------------------------------------------------------------
 
-    @rule(job=jobs_to_push, due=dues, exist_ok=st.booleans())
+    @rule(job=jobs_to_push, due=st.sampled_from(DUES), exist_ok=st.booleans())
     def push(self, job: Job, due: Due, exist_ok: bool) -> None:
         """One job, due now, after a delay, or at an instant; perhaps under a live id."""
         how, seconds = due
@@ -206,14 +226,18 @@ class QueueMachine(RuleBasedStateMachine):
             return []
         self.expect(0 < len(jobs) <= limit, f"pop_many({limit}) returned {len(jobs)} jobs")
         for job in jobs:
-            self.judge(lambda job=job: self.model.deliver(job, labels, self.now))  # type: ignore[misc]
+            self.judge(lambda job=job: self.model.deliver(job, labels, self.now))
         self.expect(len(jobs) == limit or self.model.may_stop(labels, self.now), "pop_many left due jobs behind")
         return jobs
 
     # --- Settle -----------------------------------------------------------------------------------
 
-    @rule(job=deliveries, action=actions, delay=delays, failure=failures, forged=st.sampled_from([False] * 4 + ["", "1"]))
-    def settle_any(self, job: Job, action: Action, delay: float, failure: Failure, forged: str | Literal[False]) -> None:
+    @rule(
+        job=deliveries, action=actions, delay=delays, failure=failures, forged=st.sampled_from([False] * 4 + ["", "1"])
+    )
+    def settle_any(
+        self, job: Job, action: Action, delay: float, failure: Failure, forged: str | Literal[False]
+    ) -> None:
         """End a reservation that may be long over, or with a receipt that is made up."""
         if forged is not False:
             job = msgspec.structs.replace(job, receipt=forged or None)
@@ -247,7 +271,12 @@ class QueueMachine(RuleBasedStateMachine):
         self.expect(may, f"{action} of {job.id!r} was accepted, but the reservation is over")
         self.model.settle(settlement, self.now)
 
-    @rule(jobs=st.lists(deliveries, max_size=5), choices=st.lists(actions, min_size=5, max_size=5), delay=delays, failure=failures)
+    @rule(
+        jobs=st.lists(deliveries, max_size=5),
+        choices=st.lists(actions, min_size=5, max_size=5),
+        delay=delays,
+        failure=failures,
+    )
     def settle_batch(self, jobs: list[Job], choices: list[Action], delay: float, failure: Failure) -> None:
         """Several ends at once, stale ones among them; the lost ones come back, no others."""
         apart = list({(job.id, job.receipt): job for job in jobs}.values())
@@ -256,7 +285,9 @@ class QueueMachine(RuleBasedStateMachine):
         may = [self.model.may_accept(job) for job in apart]
         answer = self.run(self.queue.settle(batch))
         lost = {(job.id, job.receipt) for job in answer}
-        self.expect(len(lost) == len(answer) and lost <= {(job.id, job.receipt) for job in apart}, f"settle returned {answer}")
+        self.expect(
+            len(lost) == len(answer) and lost <= {(job.id, job.receipt) for job in apart}, f"settle returned {answer}"
+        )
         for settlement, must_accept, may_accept in zip(batch, must, may, strict=True):
             job = settlement.job
             if (job.id, job.receipt) in lost:
@@ -356,7 +387,14 @@ class QueueMachine(RuleBasedStateMachine):
             return
         records = self.run(self.queue.failed_jobs.list())
         got = {
-            record.id: (record.kind, record.error, record.traceback, record.queue, record.job.payload, record.job.attempts)
+            record.id: (
+                record.kind,
+                record.error,
+                record.traceback,
+                record.queue,
+                record.job.payload,
+                record.job.attempts,
+            )
             for record in records
         }
         expected = {

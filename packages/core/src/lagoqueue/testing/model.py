@@ -70,8 +70,7 @@ class Model:
     def may_be_empty(self, labels: Sequence[str], now: float) -> bool:
         """May a pop find nothing?"""
         return not any(
-            entry.available_at <= now if entry.receipt is None else entry.until < now
-            for entry in self._under(labels)
+            entry.available_at <= now if entry.receipt is None else entry.until < now for entry in self._under(labels)
         )
 
     def may_stop(self, labels: Sequence[str], now: float) -> bool:
@@ -104,7 +103,9 @@ class Model:
         due = popped.available_at.timestamp()
         assert abs(due - entry.available_at) < 0.01, f"{popped.id!r} was due at {entry.available_at}, not at {due}"
         assert popped.receipt, f"{popped.id!r} was delivered without a receipt"
-        assert (popped.id, popped.receipt) not in self.receipts, f"receipt {popped.receipt!r} of {popped.id!r} came twice"
+        assert (popped.id, popped.receipt) not in self.receipts, (
+            f"receipt {popped.receipt!r} of {popped.id!r} came twice"
+        )
         self.receipts.add((popped.id, popped.receipt))
         entry.receipt = popped.receipt
         entry.until = now + self.visibility_timeout

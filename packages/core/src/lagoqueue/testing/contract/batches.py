@@ -49,7 +49,9 @@ class Batches(Hooks):
     async def test_push_many_keeps_each_jobs_label_and_priority(self) -> None:
         """A batch may go to several labels."""
         queue = await self.fresh()
-        await queue.push_many([make_job("a", queue="x"), make_job("b", queue="y"), make_job("c", queue="x", priority=1)])
+        await queue.push_many(
+            [make_job("a", queue="x"), make_job("b", queue="y"), make_job("c", queue="x", priority=1)]
+        )
         self.assertEqual(await self.popped_ids(queue, labels=["x"]), ["c", "a"])
         self.assertEqual(await self.popped_ids(queue, labels=["y"]), ["b"])
 
@@ -65,7 +67,9 @@ class Batches(Hooks):
     async def test_pop_many_goes_through_the_labels_in_order(self) -> None:
         """When the first label has too few, the next one fills the batch."""
         queue = await self.fresh()
-        await queue.push_many([make_job("b", queue="y", priority=5), make_job("a", queue="x"), make_job("c", queue="y")])
+        await queue.push_many(
+            [make_job("b", queue="y", priority=5), make_job("a", queue="x"), make_job("c", queue="y")]
+        )
         jobs = await queue.pop_many(10, labels=["x", "y"])
         self.assertEqual([job.id for job in jobs], ["a", "b", "c"])
 
@@ -106,7 +110,9 @@ class Batches(Hooks):
         attempts = {job.id: job.attempts for job in await queue.pop_many(9)}
         self.assertEqual(attempts, {"retry": 2, "back": 1 if self.supports_release else 2})
         if queue.failed_jobs is not None:
-            self.assertEqual([(failed.id, failed.error) for failed in await queue.failed_jobs.list()], [("dead", FAILURE.error)])
+            self.assertEqual(
+                [(failed.id, failed.error) for failed in await queue.failed_jobs.list()], [("dead", FAILURE.error)]
+            )
 
     async def test_settle_returns_exactly_the_lost_ones(self) -> None:
         """The rest of the batch is settled all the same."""

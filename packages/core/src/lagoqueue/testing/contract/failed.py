@@ -28,7 +28,9 @@ class Failing(Hooks):
         await queue.fail(await queue.pop(labels=["mail"]), FAILURE)
         failed = await failed_jobs.get("a")
         self.assertEqual((failed.id, failed.queue), ("a", "mail"))
-        self.assertEqual((failed.kind, failed.error, failed.traceback), (FAILURE.kind, FAILURE.error, FAILURE.traceback))
+        self.assertEqual(
+            (failed.kind, failed.error, failed.traceback), (FAILURE.kind, FAILURE.error, FAILURE.traceback)
+        )
         job = failed.job
         self.assertEqual((job.id, job.name, job.payload), ("a", "Example", b"\x00\xff"))
         self.assertEqual((job.queue, job.headers, job.priority, job.attempts), ("mail", {"k": "v"}, 3, 3))
@@ -47,7 +49,9 @@ class Failing(Hooks):
         failure = Failure("K\u00e9", "'\"\U0001f980%s\n" + "e" * (MAX_ERROR - 7), "\u2028" * MAX_TRACEBACK)
         await queue.fail(await self.reserve(queue), failure)
         failed = await failed_jobs.get("a")
-        self.assertEqual((failed.kind, failed.error, failed.traceback), (failure.kind, failure.error, failure.traceback))
+        self.assertEqual(
+            (failed.kind, failed.error, failed.traceback), (failure.kind, failure.error, failure.traceback)
+        )
 
     async def test_record_takes_an_exception(self) -> None:
         """The seam for a worker whose driver has no failed-jobs store: recording by hand."""

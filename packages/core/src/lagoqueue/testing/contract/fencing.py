@@ -119,7 +119,18 @@ class Fencing(Hooks):
         queue = await self.fresh()
         job = await self.reserve(queue)
         receipt = job.receipt or ""
-        for forged in ("", "0", "1", "-1", "999999999999", "'; --", f" {receipt}", f"{receipt} ", f"{receipt}0", "\x00"):
+        for forged in (
+            "",
+            "0",
+            "1",
+            "-1",
+            "999999999999",
+            "'; --",
+            f" {receipt}",
+            f"{receipt} ",
+            f"{receipt}0",
+            "\x00",
+        ):
             if forged != receipt:
                 with self.subTest(forged):
                     await self.refused(queue, msgspec.structs.replace(job, receipt=forged))
