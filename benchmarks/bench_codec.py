@@ -14,8 +14,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from _harness import Table, compare, main, per_call
 
+from _harness import Table, compare, main, per_call
 from lagoqueue._codec import HandlerTable, make_job, new_id
 from lagoqueue.errors import PayloadDecodeError, PayloadEncodeError, UnknownJob
 from lagoqueue.job import Job, job_name
@@ -84,9 +84,7 @@ class PythonIds:
             self._counter += 1
             self._used = start + 6
         counter = self._counter
-        number = (
-            self._last << 80 | 0x7000 << 64 | counter >> 14 << 64 | 2 << 62 | (counter & 0x3FFF) << 48 | tail
-        )
+        number = self._last << 80 | 0x7000 << 64 | counter >> 14 << 64 | 2 << 62 | (counter & 0x3FFF) << 48 | tail
         text = f"{number:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
@@ -146,7 +144,7 @@ class PythonCodec:
 def run(quick: bool) -> list[Table]:
     calls, rounds = (5_000, 5) if quick else (50_000, 9)
     ids = compare(
-        "UUIDv7 as text", [("Python", per_call(PythonIds().new, calls)), ("new_id", per_call(new_id, calls))], rounds
+        "UUIDv7 as text", [("Python", per_call(calls, PythonIds().new)), ("new_id", per_call(calls, new_id))], rounds
     )
     tables = [ids]
     for payload in PAYLOADS:
@@ -160,31 +158,13 @@ def run(quick: bool) -> list[Table]:
         decode = msgspec.json.Decoder(kind).decode
         size = f"{kind.__name__}, {len(job.payload)} bytes"
 
-        def dispatch_python(python: PythonCodec = python, payload: object = payload) -> object:
-            return python.make_job(payload, None, "default", 0, None, None, None)
-
-        def dispatch_fused(payload: object = payload) -> object:
-            return make_job(payload, None, "default", 0, None, None, None)
-
-        def dispatch_raw(encode: Callable[[object], bytes] = encode, payload: object = payload) -> object:
-            return encode(payload)
-
-        def deliver_python(python: PythonCodec = python, job: Job = job) -> object:
-            return python.open(job)
-
-        def deliver_fused(table: HandlerTable[object] = table, job: Job = job) -> object:
-            return table.open(job)
-
-        def deliver_raw(decode: Callable[[bytes], object] = decode, data: bytes = job.payload) -> object:
-            return decode(data)
-
         tables.append(
             compare(
                 f"Dispatch side, payload to Job: {size}",
                 [
-                    ("Python around msgspec", per_call(dispatch_python, calls)),
-                    ("make_job", per_call(dispatch_fused, calls)),
-                    ("msgspec encode alone", per_call(dispatch_raw, calls)),
+                    ("Python around msgspec", per_call(calls, python.make_job, payload)),
+                    ("make_job", per_call(calls, make_job, payload)),
+                    ("msgspec encode alone", per_call(calls, encode, payload)),
                 ],
                 rounds,
             )
@@ -193,9 +173,9 @@ def run(quick: bool) -> list[Table]:
             compare(
                 f"Delivery side, Job to handler and payload: {size}",
                 [
-                    ("Python around msgspec", per_call(deliver_python, calls)),
-                    ("HandlerTable.open", per_call(deliver_fused, calls)),
-                    ("msgspec decode alone", per_call(deliver_raw, calls)),
+                    ("Python around msgspec", per_call(calls, python.open, job)),
+                    ("HandlerTable.open", per_call(calls, table.open, job)),
+                    ("msgspec decode alone", per_call(calls, decode, job.payload)),
                 ],
                 rounds,
             )

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 
 from _harness import Table, compare, main
-
 from lagoqueue._heap import DelayHeap
 
 Work = Callable[[list[float], list["Thing"]], None]

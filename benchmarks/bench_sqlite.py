@@ -1,8 +1,8 @@
 """SQLite from a coroutine: one thread that owns the connection, or aiosqlite under SQLAlchemy's async engine?
 
-The first table answers that with the same statements, each operation one transaction, awaited one
-at a time; raw sqlite3 is what the file itself allows. The second puts `SQLQueue` beside raw sqlite3.
-aiosqlite is measured where it is installed (with greenlet); nothing else needs it.
+The first three rows of each table answer that with the same statements; raw sqlite3 is what the file
+itself allows. The last is `SQLQueue` with all that the contract asks for beyond them. aiosqlite is
+measured where it is installed (with greenlet); nothing else needs it.
 """
 
 from __future__ import annotations
@@ -13,29 +13,31 @@ import tempfile
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
-from statistics import median
-from time import perf_counter
-from typing import Any, TypeVar
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
+from _harness import Table, main
 from lagoqueue import Job, Settlement
 from lagoqueue_sql import SQLQueue
 
-try:
-    import aiosqlite
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-except ImportError:
-    aiosqlite = None  # type: ignore[assignment]
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+async_engine: Callable[..., AsyncEngine] | None = None
+if find_spec("aiosqlite") and find_spec("greenlet"):
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async_engine = create_async_engine
 
 T = TypeVar("T")
 
-ROUNDS = 3
-ONE_BY_ONE = 1_000
-BATCHED = 5_000
 K = 100
+NOTE = "each operation is a transaction of its own, awaited before the next begins"
 PAYLOAD = b'{"user_id": 42}'
 
 SCHEMA = (
@@ -177,7 +179,8 @@ class Aio(OnSQLAlchemy):
     name = "aiosqlite, SQLAlchemy async"
 
     async def open(self, path: Path, synchronous: str) -> None:
-        self.engine: AsyncEngine = create_async_engine(f"sqlite+aiosqlite:///{path}", isolation_level="AUTOCOMMIT")
+        assert async_engine is not None
+        self.engine: AsyncEngine = async_engine(f"sqlite+aiosqlite:///{path}", isolation_level="AUTOCOMMIT")
         self.connection: AsyncConnection = await self.engine.connect()
         for statement in ("PRAGMA journal_mode = WAL", f"PRAGMA synchronous = {synchronous}", *SCHEMA):
             await self.connection.exec_driver_sql(statement)
@@ -216,56 +219,49 @@ class Whole(Subject):
         await self.queue.close()
 
 
-Figures = dict[str, float]
+KINDS = ("push, one at a time", "claim 1 and settle it", f"claim {K} and settle them")
 
 
-async def measure(subject: Subject, path: Path, synchronous: str) -> Figures:
-    """Return operations per second of one round."""
+async def measure(subject: Subject, path: Path, synchronous: str, one_by_one: int, batches: int) -> list[float]:
+    """Return nanoseconds per job of one round, for each of `KINDS`."""
     await subject.open(path, synchronous)
     try:
-        figures: Figures = {}
-        started = perf_counter()
-        for number in range(ONE_BY_ONE):
+        start = perf_counter_ns()
+        for number in range(one_by_one):
             await subject.push(number)
-        figures["push, one at a time"] = ONE_BY_ONE / (perf_counter() - started)
-        started = perf_counter()
-        for _ in range(ONE_BY_ONE):
+        pushed = perf_counter_ns()
+        for _ in range(one_by_one):
             await subject.settle(await subject.claim(1))
-        figures["claim 1 + settle"] = ONE_BY_ONE / (perf_counter() - started)
-        for number in range(BATCHED):
+        drained = perf_counter_ns()
+        for number in range(batches * K):
             await subject.push(number)
-        started = perf_counter()
-        for _ in range(BATCHED // K):
+        refilled = perf_counter_ns()
+        for _ in range(batches):
             await subject.settle(await subject.claim(K))
-        figures[f"claim {K} + settle"] = BATCHED / (perf_counter() - started)
+        end = perf_counter_ns()
     finally:
         await subject.close()
-    return figures
+    return [(pushed - start) / one_by_one, (drained - pushed) / one_by_one, (end - refilled) / (batches * K)]
 
 
-def main() -> None:
-    subjects: list[type[Subject]] = [Raw, Owner, Aio, Whole] if aiosqlite is not None else [Raw, Owner, Whole]
+def run(quick: bool) -> list[Table]:
+    """Measure all subjects in turns, at both settings of `synchronous`."""
+    rounds, one_by_one, batches = (1, 200, 5) if quick else (3, 1_000, 50)
+    subjects: list[type[Subject]] = [Raw, Owner, Aio, Whole] if async_engine is not None else [Raw, Owner, Whole]
+    tables: list[Table] = []
     for synchronous in ("NORMAL", "FULL"):
-        rounds: dict[str, list[Figures]] = {subject.name: [] for subject in subjects}
-        for _ in range(ROUNDS):
+        rows: dict[str, list[list[float]]] = {subject.name: [] for subject in subjects}
+        for _ in range(rounds):
             for subject in subjects:
                 with tempfile.TemporaryDirectory() as folder:
-                    figures = asyncio.run(measure(subject(), Path(folder) / "jobs.db", synchronous))
-                rounds[subject.name].append(figures)
-        show(synchronous, rounds)
-
-
-def show(synchronous: str, rounds: dict[str, list[Figures]]) -> None:
-    """Print the medians, and each as a ratio to raw sqlite3 of the same run."""
-    columns = list(rounds[Raw.name][0])
-    print(f"\nSQLite in WAL mode, synchronous = {synchronous}; jobs/s, median of {ROUNDS} rounds, ratio to raw sqlite3")
-    print(" " * 30 + "".join(f"{column:>28}" for column in columns))
-    base = {column: median(figures[column] for figures in rounds[Raw.name]) for column in columns}
-    for name, measured in rounds.items():
-        values = [median(figures[column] for figures in measured) for column in columns]
-        cells = [f"{value:>20,.0f} ({value / base[column]:.2f})" for value, column in zip(values, columns, strict=True)]
-        print(f"{name:<30}" + "".join(f"{cell:>28}" for cell in cells))
+                    path = Path(folder) / "jobs.db"
+                    rows[subject.name].append(asyncio.run(measure(subject(), path, synchronous, one_by_one, batches)))
+        for column, kind in enumerate(KINDS):
+            table = Table(f"SQLite, WAL, synchronous = {synchronous}: {kind}; ns per job", note=NOTE)
+            table.rows = [(name, [figures[column] for figures in measured]) for name, measured in rows.items()]
+            tables.append(table)
+    return tables
 
 
 if __name__ == "__main__":
-    main()
+    main(run)

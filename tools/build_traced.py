@@ -55,7 +55,10 @@ def run(arguments: list[str]) -> int:
     }
     coverage = [sys.executable, "-m", "coverage"]
     settings = f"--rcfile={ROOT / 'pyproject.toml'}"
-    pytest = ["-m", "pytest", f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), *arguments, str(ROOT / "tests")]
+    paths = [str(ROOT / each) for each in arguments if (ROOT / each.partition("::")[0]).exists()]
+    options = [each for each in arguments if str(ROOT / each) not in paths]
+    pytest = ["-m", "pytest", f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), *options]
+    pytest += paths or [str(ROOT / "tests")]
     tests = subprocess.run([*coverage, "run", settings, *pytest], cwd=TRACED, env=environment, check=False)
     report = subprocess.run([*coverage, "report", settings], cwd=TRACED, env=environment, check=False)
     return 1 if tests.returncode or report.returncode else 0

@@ -19,6 +19,7 @@ class MemoryMachine(QueueMachine):
         return MemoryQueue(visibility_timeout=visibility_timeout, clock=clock)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_memory_queue_answers_as_the_model_does() -> None:
     run_state_machine_as_test(

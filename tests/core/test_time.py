@@ -58,9 +58,7 @@ def test_aware_datetimes_become_utc() -> None:
 NAIVE = datetime(2026, 3, 1)  # noqa: DTZ001
 
 
-@pytest.mark.parametrize(
-    "value", [NAIVE, "2026-03-01", 5, datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))]
-)
+@pytest.mark.parametrize("value", [NAIVE, "2026-03-01", 5, datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))])
 def test_naive_and_impossible_instants_are_refused(value: Any) -> None:
     with pytest.raises(InvalidValue, match=r"^at "):
         to_utc(value, "at")

@@ -18,6 +18,7 @@ def make_job(
     id: str | None = None,
     available_at: datetime | None = None,
 ) -> Job: ...
+
 @final
 class HandlerTable(Generic[E]):
     def add(self, name: str, entry: E, payload_type: Any) -> None: ...

@@ -32,7 +32,7 @@ cdef extern from "Python.h":
     ctypedef struct PyMemberDescrObject:
         PyMemberDef* d_member
 
-    PyObject* PyObject_CallOneArg(PyObject* function, PyObject* argument)
+    object PyObject_CallOneArg(object function, object argument)
     object PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
 
 cdef extern from "<time.h>" nogil:
@@ -325,9 +325,10 @@ cdef class HandlerTable:
             UnknownJob: No entry has the job's name.
             PayloadDecodeError: The payload is not what the type takes.
         """
+        cdef Route route
         cdef PyObject* name
         cdef PyObject* payload
-        if type(job) is not Job:
+        if type(job) is not new_job:
             raise TypeError(f"open takes a Job, not {type(job).__name__}")
         name = field_at(job, name_offset)
         payload = field_at(job, payload_offset)
@@ -336,10 +337,12 @@ cdef class HandlerTable:
         found = self._routes.get(<object>name)
         if found is None:
             raise unknown_job(job, self._routes)
-        value = PyObject_CallOneArg(<PyObject*>(<Route>found).decode, payload)
-        if value is NULL:
-            raise_decode_error(job, <Route>found)
-        return (<Route>found).entry, owned(value)
+        route = <Route>found
+        try:
+            value = PyObject_CallOneArg(route.decode, <object>payload)
+        except Exception as error:
+            raise decode_error(job, route.payload_type, error) from error
+        return route.entry, value
 
     def names(self):
         """Return the registered names, in the order in which they were added."""

@@ -1,7 +1,6 @@
 """`DelayHeap`: objects by due time, earliest first."""
 
-from types import GenericAlias
-from typing import Any, Generic, NoReturn, SupportsFloat, SupportsIndex, TypeVar, final
+from typing import Generic, NoReturn, TypeVar, final
 
 T = TypeVar("T")
 

@@ -33,7 +33,7 @@ def to_seconds(value: Seconds, name: str, *, positive: bool = False) -> float:
     Raises:
         InvalidValue: Not a duration, negative, NaN, infinite, or longer than ten years.
     """
-    if type(value) is float and 0.0 < value <= MAX_SECONDS:  # the common case, on every driver's path
+    if type(value) is float and 0.0 <= value <= MAX_SECONDS and (value or not positive):  # every driver's fast path
         return value
     if isinstance(value, timedelta):
         seconds = value.total_seconds()

@@ -74,11 +74,16 @@ class MemoryQueue(Queue):
             entry = _Entry(job, next(self._sequence))
             self._entries[job.id] = entry
             now = self._clock.monotonic()
-            if delay is None and job.available_at is not None:
+            if delay is not None:
+                entry.available_at = self._instant(seconds)
+            elif job.available_at is not None:
                 entry.available_at = job.available_at
                 seconds = job.available_at.timestamp() - self._clock.time()  # an earlier one goes first
             self._wait_until(entry, now, now + seconds)
         return True
+
+    def _instant(self, seconds: float) -> datetime:
+        return datetime.fromtimestamp(self._clock.time() + seconds, UTC)
 
     def _wait_until(self, entry: _Entry, now: float, due: float) -> None:
         """Put an entry into its line, and wake who may want it."""
@@ -166,8 +171,6 @@ class MemoryQueue(Queue):
         old = entry.job
         entry.receipt = str(next(self._receipts))
         entry.handle = self._reserved.push(now + self.visibility_timeout, entry)
-        if entry.available_at is None:
-            entry.available_at = datetime.fromtimestamp(entry.due - now + self._clock.time(), UTC)
         entry.job = Job(
             old.id,
             old.name,
@@ -241,7 +244,7 @@ class MemoryQueue(Queue):
 
     def _return(self, entry: _Entry, delay: float) -> None:
         self._reserved.cancel(entry.handle)
-        entry.available_at = None
+        entry.available_at = self._instant(delay)
         now = self._clock.monotonic()
         self._wait_until(entry, now, now + delay)
 
