@@ -10,7 +10,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, TypedDict
 
@@ -47,7 +47,7 @@ class AsStruct(msgspec.Struct):
 class AsDataclass:
     text: str
     number: int | None = None
-    parts: list[float] = msgspec.field(default_factory=list)
+    parts: list[float] = field(default_factory=list)
 
 
 @attrs.define
@@ -194,9 +194,8 @@ def nested(depth: int) -> list[Any]:
         (math.nan, "nan"),
         (math.inf, "inf"),
         ([{"a": [None, -math.inf]}], "inf"),
-        (2**70, "int"),
     ],
-    ids=["class", "surrogate", "deep", "nan", "inf", "inner", "big"],
+    ids=["class", "surrogate", "deep", "nan", "inf", "inner"],
 )
 def test_what_does_not_encode_is_refused(value: Any, reason: str) -> None:
     with pytest.raises(PayloadEncodeError, match=f"(?s)Anything.*{reason}") as caught:

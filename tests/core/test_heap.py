@@ -213,7 +213,7 @@ class Meddler:
     def __del__(self) -> None:
         self.log.append(len(self.heap))
         for number in range(200):
-            self.heap.push(0.0, number)
+            self.heap.push(-1e9, number)  # ahead of the other meddlers
         for _ in range(150):
             self.heap.pop()
 

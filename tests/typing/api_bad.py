@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lagoqueue import Handlers, Job, MemoryQueue, Settlement, Worker, dispatch, dispatch_sync
+from lagoqueue import Handlers, Job, MemoryQueue, Queue, Settlement, Worker, dispatch, dispatch_sync
 from lagoqueue.monitor import MemoryInspector, Sampler
 from lagoqueue_sql import SQLQueue
 
@@ -20,7 +20,6 @@ class Resize:
 
 
 queue = MemoryQueue()
-sql = SQLQueue("sqlite:///jobs.db")
 worker = Worker(queue)
 
 
@@ -31,6 +30,10 @@ def two_arguments(payload: Resize, job: Job) -> None: ...
 
 
 def no_argument() -> None: ...
+
+
+def any_queue() -> Queue:
+    raise LookupError
 
 
 worker.handle(Resize, send)  # E: the handler of another payload
@@ -45,8 +48,9 @@ Worker(queue, backoff="5s")  # E: not a duration
 Worker(queue, backoff=lambda: 5)  # E: a policy takes the job
 Worker("sqlite:///jobs.db")  # E: a URL instead of a queue
 Worker(queue, retries=3)  # E: no such setting
+SQLQueue("sqlite:///jobs.db", synchronous="off")  # E: no such setting of SQLite
 
-dispatch_sync(sql, Resize(1))  # E: that queue pushes from coroutines only
+dispatch_sync(any_queue(), Resize(1))  # E: not every queue can push without an event loop
 Settlement(Job("1", "Resize", b""), "done")  # E: no such action
 MemoryInspector("stats")  # E: not a Stats
 Sampler(queue)  # E: a queue instead of an inspector

@@ -100,7 +100,7 @@ def dispatch_sync(
 ) -> Job:
     """Do as `dispatch` does, without an event loop and from any thread.
 
-    The queue must be able to push without one (`MemoryQueue` can); which kind is wanted is never guessed.
+    The queue must be able to push without one (`MemoryQueue` and `SQLQueue` can); which kind is wanted is never guessed.
 
     Raises:
         TypeError: The queue can only push from a coroutine; use `await dispatch(...)`.

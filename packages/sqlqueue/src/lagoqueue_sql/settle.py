@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, TextClause
 
+from lagoqueue._time import to_seconds
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job
 from lagoqueue.queue import Settlement
@@ -35,7 +36,9 @@ def settle(connection: Connection, sql: Statements, settlements: Sequence[Settle
     if acks:
         held |= _held(connection, sql.ack, [[job.id, job.receipt] for job in acks])
     if back:
-        rows = [[s.job.id, s.job.receipt, duration(s.delay), int(s.action == "release")] for s in back]
+        rows = [
+            [s.job.id, s.job.receipt, duration(to_seconds(s.delay, "delay")), int(s.action == "release")] for s in back
+        ]
         held |= _held(connection, sql.put_back, rows, now=now)
     if fails:
         held |= _bury(connection, sql, fails, now)

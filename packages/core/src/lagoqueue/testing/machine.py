@@ -183,20 +183,20 @@ class QueueMachine(RuleBasedStateMachine):
             return
         self.expect(not live or exist_ok, f"{job.id!r} is live, but was pushed again")
         self.expect(stored is not live, f"push({job.id!r}) said {stored}")
-        self.model.push(job, self.now + seconds)
+        self.model.push(job, self.now + seconds, at_once=how == "now")
 
     @rule(jobs=st.lists(jobs_to_push, max_size=5), delay=st.none() | delays)
     def push_many(self, jobs: list[Job], delay: float | None) -> None:
         """A batch in which some ids may be live, or come twice."""
         stored = self.run(self.queue.push_many(jobs, delay=delay, exist_ok=True))
-        expected = sum([self.model.push(job, self.now + (delay or 0.0)) for job in jobs])
+        expected = sum([self.model.push(job, self.now + (delay or 0.0), at_once=delay is None) for job in jobs])
         self.expect(stored == expected, f"push_many said {stored}, not {expected}")
 
     @rule(job=jobs_to_push, labels=label_lists)
     def push_through_a_view(self, job: Job, labels: Sequence[str]) -> None:
         """A view gives the job its first label."""
         stored = self.run(self.queue.named(*labels).push(job, exist_ok=True))
-        expected = self.model.push(msgspec.structs.replace(job, queue=labels[0]), self.now)
+        expected = self.model.push(msgspec.structs.replace(job, queue=labels[0]), self.now, at_once=True)
         self.expect(stored is expected, f"push through a view said {stored}")
 
     # --- Pop --------------------------------------------------------------------------------------

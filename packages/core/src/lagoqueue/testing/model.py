@@ -27,6 +27,7 @@ class Entry:
         job: As it was pushed.
         attempts: Deliveries that count.
         available_at: Store's time at which it is due, or was.
+        at_once: It was due as soon as it was pushed, so it may come without `available_at`.
         sequence: Its place in push order.
         receipt: Of the present reservation; None while it waits.
         until: When that reservation expires.
@@ -35,6 +36,7 @@ class Entry:
     job: Job
     attempts: int
     available_at: float
+    at_once: bool
     sequence: int
     receipt: str | None = None
     until: float = 0.0
@@ -57,12 +59,12 @@ class Model:
 
     # --- Push -----------------------------------------------------------------------------------
 
-    def push(self, job: Job, due: float) -> bool:
+    def push(self, job: Job, due: float, *, at_once: bool) -> bool:
         """Store a job unless its id is live."""
         if job.id in self.live:
             return False
         self._pushed += 1
-        self.live[job.id] = Entry(job, job.attempts, due, self._pushed)
+        self.live[job.id] = Entry(job, job.attempts, due, at_once, self._pushed)
         return True
 
     # --- Pop ------------------------------------------------------------------------------------
@@ -99,9 +101,11 @@ class Model:
         expected = (pushed.name, pushed.payload, pushed.queue, pushed.priority, pushed.headers, entry.attempts)
         got = (popped.name, popped.payload, popped.queue, popped.priority, popped.headers, popped.attempts)
         assert got == expected, f"{popped.id!r} was delivered as {got}, not as {expected}"
-        assert popped.available_at is not None, f"{popped.id!r} was delivered without available_at"
-        due = popped.available_at.timestamp()
-        assert abs(due - entry.available_at) < 0.01, f"{popped.id!r} was due at {entry.available_at}, not at {due}"
+        if popped.available_at is None:
+            assert entry.at_once, f"{popped.id!r} was delivered without available_at"
+        else:
+            due = popped.available_at.timestamp()
+            assert abs(due - entry.available_at) < 0.01, f"{popped.id!r} was due at {entry.available_at}, not at {due}"
         assert popped.receipt, f"{popped.id!r} was delivered without a receipt"
         assert (popped.id, popped.receipt) not in self.receipts, (
             f"receipt {popped.receipt!r} of {popped.id!r} came twice"
@@ -139,6 +143,7 @@ class Model:
         else:
             entry.receipt = None
             entry.available_at = now + settlement.delay
+            entry.at_once = False
             if settlement.action == "release" and self.gives_attempts_back:
                 entry.attempts -= 1
 
@@ -147,7 +152,7 @@ class Model:
     def retry(self, job_id: str, now: float) -> None:
         """Bring a failed job back: a new push of the same job."""
         job, _ = self.failed.pop(job_id)
-        self.push(msgspec.structs.replace(job, attempts=0, available_at=None), now)
+        self.push(msgspec.structs.replace(job, attempts=0, available_at=None), now, at_once=True)
 
     # --- Looking --------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ Both `python -m unittest` and pytest run it. `Hooks` lists what else a driver ma
 
 Where a driver has a choice, the suite accepts either: until a job is redelivered, a settlement that
 comes after its reservation expired may still be accepted, or be refused; an expired reservation
-may count in `size` or not; `push_many` that meets a duplicate may have stored the jobs before it, or
+may count in `size` or not; a job that was due as soon as it was pushed may come with that moment in
+`available_at`, or with None; `push_many` that meets a duplicate may have stored the jobs before it, or
 none. The rest is one and the same for all.
 """
 

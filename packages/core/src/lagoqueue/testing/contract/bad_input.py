@@ -8,6 +8,7 @@ from typing import Any
 
 from lagoqueue.errors import InvalidJob, InvalidValue
 from lagoqueue.job import MAX_ID, MAX_LABEL, MAX_NAME, MAX_PRIORITY
+from lagoqueue.queue import Settlement
 from lagoqueue.testing.contract.hooks import Hooks, make_job
 
 BAD: dict[str, dict[str, Any]] = {
@@ -88,6 +89,7 @@ class BadInput(Hooks):
                 ("pop", queue.pop),
                 ("pop_many", lambda s: queue.pop_many(2, s)),
                 ("nack", lambda s: queue.nack(job, s)),
+                ("settle", lambda s: queue.settle([Settlement(job, "nack", s)])),
                 ("release", lambda s: queue.release(job, s)),
             ):
                 with self.subTest(what, seconds=seconds), self.assertRaises(InvalidValue):
