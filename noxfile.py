@@ -125,7 +125,7 @@ def typing(session: nox.Session) -> None:
     session.install(*built(session), *group("typing"))
     session.run("mypy", *session.posargs)
     session.run("pyright", *session.posargs)
-    options = ["--mypy-config-file=pyproject.toml", "--ignore-missing-stub", "--allowlist=tools/stubtest-allowlist.txt"]
+    options = ["--mypy-config-file=pyproject.toml"]
     session.run("python", "-m", "mypy.stubtest", *options, "lagoqueue._heap", "lagoqueue._codec")
     session.run("python", "tools/check_typing_examples.py")
 
@@ -167,15 +167,24 @@ def closure(session: nox.Session) -> None:
     session.run("python", "tools/check_closure.py")
 
 
+QUICK = ("-m", "not slow", "-n", "auto")
+PRODUCT = ("tests/core", "tests/sqlqueue", "--ignore=tests/core/testing")
+"""Without the tests of the repository and of the testing kit, whose outcome does not depend on versions."""
+
+
 # --- Tests ----------------------------------------------------------------------------------------
 
 
 @nox.session(python=PYTHONS, requires=["dist"])
 def tests(session: nox.Session) -> None:
-    """The whole suite on each CPython found here; without the slow tests on all but nox's own."""
+    """The suite on each CPython found here, in parallel; and one by one the slow tests, on nox's own only."""
     session.install(*built(session), *group("test"))
-    fast = [] if session.python == OWN else ["-m", "not slow"]
-    session.run("python", "-m", "pytest", *fast, *session.posargs)
+    if session.posargs:
+        session.run("python", "-m", "pytest", *session.posargs)
+        return
+    session.run("python", "-m", "pytest", *QUICK)
+    if session.python == OWN:
+        session.run("python", "-m", "pytest", "-m", "slow")
 
 
 @nox.session(requires=["dist"])
@@ -183,7 +192,7 @@ def asyncdebug(session: nox.Session) -> None:
     """The quick tests under asyncio's debug mode and Python's development mode."""
     session.install(*built(session), *group("test"))
     session.run(
-        "python", "-X", "dev", "-m", "pytest", "-m", "not slow", *session.posargs, env={"PYTHONASYNCIODEBUG": "1"}
+        "python", "-X", "dev", "-m", "pytest", *QUICK, *PRODUCT, *session.posargs, env={"PYTHONASYNCIODEBUG": "1"}
     )
 
 
@@ -193,7 +202,7 @@ def mindeps(session: nox.Session) -> None:
     if session.python != SUPPORTED[0]:
         session.skip(f"needs CPython {SUPPORTED[0]}, for which the lowest versions have wheels")
     session.install(*built(session), *group("test"), *lowest_declared())
-    session.run("python", "-m", "pytest", "-m", "not slow", *session.posargs)
+    session.run("python", "-m", "pytest", *QUICK, *PRODUCT, *session.posargs)
 
 
 @nox.session

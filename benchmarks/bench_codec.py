@@ -89,6 +89,22 @@ class PythonIds:
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
+class PythonDelivery:
+    """What a worker keeps of a delivery, as `Delivery` does."""
+
+    __slots__ = ("error", "handler", "job", "lost", "payload", "seconds", "settlement", "task")
+
+    def __init__(self, job: Job, handler: object, payload: object) -> None:
+        self.job = job
+        self.handler = handler
+        self.payload = payload
+        self.error: BaseException | None = None
+        self.settlement: object = None
+        self.task: object = None
+        self.seconds = 0.0
+        self.lost = False
+
+
 class PythonCodec:
     """Both ends in Python."""
 
@@ -130,13 +146,13 @@ class PythonCodec:
     def add(self, name: str, entry: object, payload_type: type) -> None:
         self._routes[name] = (entry, msgspec.json.Decoder(payload_type).decode)
 
-    def open(self, job: Job) -> tuple[object, Any]:
+    def open(self, job: Job) -> PythonDelivery:
         route = self._routes.get(job.name)
         if route is None:
             raise UnknownJob(job.name)
         entry, decode = route
         try:
-            return entry, decode(job.payload)
+            return PythonDelivery(job, entry, decode(job.payload))
         except Exception as error:
             raise PayloadDecodeError(f"job {job.id!r} does not decode: {error}") from error
 
@@ -171,7 +187,7 @@ def run(quick: bool) -> list[Table]:
         )
         tables.append(
             compare(
-                f"Delivery side, Job to handler and payload: {size}",
+                f"Delivery side, Job to handler and payload in a record: {size}",
                 [
                     ("Python around msgspec", per_call(calls, python.open, job)),
                     ("HandlerTable.open", per_call(calls, table.open, job)),

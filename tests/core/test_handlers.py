@@ -41,9 +41,10 @@ class Callables:
 def test_callables_of_every_kind_are_taken_for_what_they_are(function: Any, is_async: bool) -> None:
     handlers = Handlers()
     handlers.handle(SendWelcomeEmail, function)
-    handler, payload = handlers.open(Job("1", "SendWelcomeEmail", b'{"user_id": 42}'))
-    assert payload == SendWelcomeEmail(42)
-    assert handler.is_async is is_async
+    delivery = handlers.open(Job("1", "SendWelcomeEmail", b'{"user_id": 42}'))
+    assert delivery.payload == SendWelcomeEmail(42)
+    assert delivery.handler is not None
+    assert delivery.handler.is_async is is_async
 
 
 def test_the_decorator_returns_the_function_itself() -> None:
@@ -139,4 +140,4 @@ def test_a_name_without_a_handler_is_unknown() -> None:
     handlers.handle(Renamed, sync_handler)
     with pytest.raises(UnknownJob, match="Renamed"):
         handlers.open(Job("1", "Renamed", b"{}"))
-    assert handlers.open(Job("1", "billing.renamed", b"{}"))[1] == Renamed(0)
+    assert handlers.open(Job("1", "billing.renamed", b"{}")).payload == Renamed(0)

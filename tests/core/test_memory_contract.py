@@ -10,12 +10,11 @@ import unittest
 import pytest
 
 from lagoqueue import MemoryQueue, Queue
-from lagoqueue.testing import QueueContract
+from lagoqueue.testing import QueueContract, memory
 from lagoqueue.testing.contract.hooks import make_job
-from lagoqueue.testing.memory import MemoryContract
 
 
-class TestMemoryQueue(MemoryContract):
+class TestMemoryQueue(memory.MemoryContract):
     async def test_a_push_from_another_thread_wakes_a_waiting_pop(self) -> None:
         """`push_sync` needs no event loop, and reaches the one in which the pop waits."""
         queue = MemoryQueue(clock=self.clock)

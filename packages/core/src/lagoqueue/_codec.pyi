@@ -1,12 +1,15 @@
 """The two ends of a job's way, each in one call: payload to `Job`, and `Job` to handler and payload."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from types import GenericAlias
 from typing import Any, Generic, TypeVar, final
 
 from lagoqueue.job import Job
+from lagoqueue.queue import Settlement
 
-E = TypeVar("E")
+_E = TypeVar("_E")
 
 def new_id() -> str: ...
 def make_job(
@@ -20,9 +23,36 @@ def make_job(
 ) -> Job: ...
 
 @final
-class HandlerTable(Generic[E]):
-    def add(self, name: str, entry: E, payload_type: Any) -> None: ...
-    def open(self, job: Job) -> tuple[E, Any]: ...
+class Delivery(Generic[_E]):
+    """One delivery of a job.
+
+    Attributes:
+        job: As it was popped.
+        handler: What was registered for its name; None when it could not be opened.
+        payload: Decoded.
+        error: What the attempt ended with; None while it has not failed.
+        settlement: How the reservation is to end; None until that is decided.
+        task: The slot that runs the handler now; None before and after.
+        seconds: How long the handler ran.
+        lost: The keeper found the reservation gone.
+    """
+
+    job: Job
+    handler: _E | None
+    payload: Any
+    error: BaseException | None
+    settlement: Settlement | None
+    task: asyncio.Task[None] | None
+    seconds: float
+    lost: bool
+    def __init__(self, job: Job, error: BaseException | None = None) -> None: ...
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+
+@final
+class HandlerTable(Generic[_E]):
+    def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
+    def add(self, name: str, entry: _E, payload_type: Any) -> None: ...
+    def open(self, job: Job) -> Delivery[_E]: ...
     def names(self) -> list[str]: ...
-    def __contains__(self, name: object) -> bool: ...
+    def __contains__(self, name: object, /) -> bool: ...
     def __len__(self) -> int: ...

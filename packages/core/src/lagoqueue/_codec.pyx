@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: auto_pickle=False, autotestdict=False
 """The two ends of a job's way, each in one call: payload to `Job`, and `Job` to handler and payload.
 
 msgspec does the JSON; what is fused here is everything around it: the name of a type, the id, the
@@ -53,7 +54,7 @@ cdef Py_ssize_t offset_of(str field) except -1:
     """Return where a Job keeps a field; reading it there is what the interpreter does for slots, too."""
     descriptor = Job.__dict__[field]
     if type(descriptor) is not types.MemberDescriptorType:
-        raise ImportError(f"msgspec {msgspec.__version__} keeps the fields of a Struct in another way than lagoqueue knows")
+        raise ImportError(f"msgspec {msgspec.__version__} keeps a Struct's fields where lagoqueue does not know")
     return (<PyMemberDescrObject*><PyObject*>descriptor).d_member.offset
 
 
@@ -165,7 +166,7 @@ if hasattr(os, "register_at_fork"):
 # --- From payload to Job --------------------------------------------------------------------------
 
 @cython.final
-cdef class Kind:
+cdef class _Kind:
     """What is known of a payload type; the type itself is only watched, not kept alive."""
 
     cdef object name
@@ -176,11 +177,11 @@ cdef class Kind:
 cdef dict kinds = {}  # by the address of the type; entries leave with their type
 
 
-cdef Kind kind_of(object payload_type):
+cdef _Kind kind_of(object payload_type):
     cdef object key = <size_t><PyObject*>payload_type
-    cdef Kind kind = kinds.get(key)
+    cdef _Kind kind = kinds.get(key)
     if kind is None:
-        kind = Kind.__new__(Kind)
+        kind = _Kind.__new__(_Kind)
         kind.name = job_name(payload_type)
         kind.own_json = callable(getattr(payload_type, "model_dump_json", None))
         kind.watch = weakref.ref(payload_type, lambda _, key=key: kinds.pop(key, None))
@@ -208,7 +209,7 @@ def make_job(payload, payload_type=None, queue="default", priority=0, headers=No
         InvalidJob: `headers` is not a mapping.
         PayloadEncodeError: The payload does not encode, or is not a `payload_type`.
     """
-    cdef Kind kind
+    cdef _Kind kind
     cdef bytes data
     if payload_type is None:
         kind = kind_of(type(payload))
@@ -221,7 +222,7 @@ def make_job(payload, payload_type=None, queue="default", priority=0, headers=No
         else:
             data = to_json(payload)
             if b"null" in data:
-                check_finite(msgspec.to_builtins(payload), "")
+                check_finite(msgspec.to_builtins(payload))
     except Exception as error:
         raise encode_error(payload, kind.name, error) from error
     if headers is None:
@@ -241,19 +242,19 @@ cdef int check_instance(object payload, object payload_type) except -1:
     return 0
 
 
-cdef int check_finite(object value, str path) except -1:
+cdef int check_finite(object value) except -1:
     """Refuse the floats that msgspec writes as null. `value` consists of builtins."""
     cdef double number
     if type(value) is float:
         number = value
         if number - number != 0:
-            raise ValueError(f"JSON has no form for the float {value!r} at ${path}; use None or text for it")
+            raise ValueError(f"JSON has no form for the float {value!r}; use None or text for it")
     elif type(value) is dict:
-        for key, item in (<dict>value).items():
-            check_finite(item, path)
+        for item in (<dict>value).values():
+            check_finite(item)
     elif type(value) is list or type(value) is tuple:
         for item in value:
-            check_finite(item, path)
+            check_finite(item)
     return 0
 
 
@@ -281,10 +282,31 @@ cdef str described(object error):
 # --- From Job to handler and payload --------------------------------------------------------------
 
 @cython.final
-cdef class Route:
+cdef class _Route:
     cdef object entry
     cdef object decode
     cdef object payload_type
+
+
+@cython.final
+@cython.freelist(64)
+cdef class Delivery:
+    """The record of one delivery, which `HandlerTable.open` begins and a worker fills in as it goes."""
+
+    cdef public object job
+    cdef public object handler
+    cdef public object payload
+    cdef public object error
+    cdef public object settlement
+    cdef public object task
+    cdef public double seconds
+    cdef public bint lost
+
+    __class_getitem__ = classmethod(types.GenericAlias)
+
+    def __init__(self, job, error=None):
+        self.job = job
+        self.error = error
 
 
 @cython.final
@@ -305,27 +327,28 @@ cdef class HandlerTable:
             DuplicateHandler: The name is taken.
             HandlerError: JSON does not decode into the type.
         """
-        cdef Route route
+        cdef _Route route
         taken = self._routes.get(name)
         if taken is not None:
             raise DuplicateHandler(
-                f"job {name!r} has a handler already, for {shown((<Route>taken).payload_type)}; "
+                f"job {name!r} has a handler already, for {shown((<_Route>taken).payload_type)}; "
                 f"register {shown(payload_type)} under another name (set __job_name__ in it) or on another worker"
             )
-        route = Route.__new__(Route)
+        route = _Route.__new__(_Route)
         route.entry = entry
         route.payload_type = payload_type
         route.decode = decoder_of(payload_type)
         self._routes[name] = route
 
     def open(self, job):
-        """Return the entry for a job and its decoded payload. Fields that the type lacks are ignored.
+        """Return a job's delivery with handler and decoded payload. Fields that the type lacks are ignored.
 
         Raises:
             UnknownJob: No entry has the job's name.
             PayloadDecodeError: The payload is not what the type takes.
         """
-        cdef Route route
+        cdef _Route route
+        cdef Delivery delivery
         cdef PyObject* name
         cdef PyObject* payload
         if type(job) is not new_job:
@@ -337,12 +360,15 @@ cdef class HandlerTable:
         found = self._routes.get(<object>name)
         if found is None:
             raise unknown_job(job, self._routes)
-        route = <Route>found
+        route = <_Route>found
+        delivery = Delivery.__new__(Delivery)
         try:
-            value = PyObject_CallOneArg(route.decode, <object>payload)
+            delivery.payload = PyObject_CallOneArg(route.decode, <object>payload)
         except Exception as error:
             raise decode_error(job, route.payload_type, error) from error
-        return route.entry, value
+        delivery.job = job
+        delivery.handler = route.entry
+        return delivery
 
     def names(self):
         """Return the registered names, in the order in which they were added."""
@@ -361,7 +387,7 @@ cdef object decoder_of(object payload_type):
         return own
     try:
         decode = msgspec.json.Decoder(payload_type).decode
-        strange = undecodable(msgspec.inspect.type_info(payload_type), set())
+        strange = _undecodable(msgspec.inspect.type_info(payload_type), set())
     except Exception as error:
         raise HandlerError(
             f"JSON does not decode into {shown(payload_type)}, so no handler can take it: {described(error)}"
@@ -374,7 +400,7 @@ cdef object decoder_of(object payload_type):
     return decode
 
 
-def undecodable(node, seen):
+def _undecodable(node, seen):
     """Return a class within a type that only a hook could decode, or None.
 
     msgspec builds a decoder for such a class and fails on its first value, which is a job too late.
@@ -391,14 +417,16 @@ def undecodable(node, seen):
     else:
         return None
     for part in parts:
-        found = undecodable(part, seen)
+        found = _undecodable(part, seen)
         if found is not None:
             return found
     return None
 
 
 cdef str shown(object payload_type):
-    return f"{payload_type.__module__}.{payload_type.__qualname__}" if isinstance(payload_type, type) else repr(payload_type)
+    if isinstance(payload_type, type):
+        return f"{payload_type.__module__}.{payload_type.__qualname__}"
+    return repr(payload_type)
 
 
 cdef object unknown_job(object job, dict routes):

@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: auto_pickle=False, autotestdict=False
 """`DelayHeap`: objects by due time, earliest first.
 
 Three structures share the work. The heap is a C array of (due, sequence, slot), four children to a
@@ -210,7 +211,7 @@ cdef class DelayHeap:
         return size
 
     def __reduce__(self):
-        raise TypeError("a DelayHeap cannot be copied or pickled: its handles are places in this one; push items() anew")
+        raise TypeError("a DelayHeap cannot be copied or pickled, its handles are places in it; push its items() anew")
 
     def push(self, double due, item, sequence=None):
         """Add an object, and return a handle with which `cancel` can take it out.
@@ -305,9 +306,10 @@ cdef class DelayHeap:
 
     def clear(self):
         """Take out everything and give the memory back. Handles given before stay dead."""
-        lists = self._lists  # destroyed last, when the heap is empty already
+        lists = self._lists  # held, so that destructors run when the heap is empty already
         self._lists = []
         self._free_arrays()
+        del lists
 
     def items(self):
         """Return the objects in the order in which they would come out."""

@@ -72,20 +72,19 @@ class Execution:
 
     # --- decode ---------------------------------------------------------------------------------
 
-    def decode(self, delivery: Delivery) -> None:
+    def decode(self, job: Job) -> Delivery:
         """Find the handler and decode the payload, or note why there is nothing to run."""
-        job = delivery.job
         try:
-            delivery.handler, delivery.payload = self._handlers.open(job)
+            delivery = self._handlers.open(job)
         except (UnknownJob, PayloadDecodeError) as error:
-            delivery.error = error
-            return
+            return Delivery(job, error)
         limit = self._limit(delivery.handler)
         if job.attempts > limit:
             delivery.error = AttemptsExhausted(
                 f"job {job.id!r} was delivered {job.attempts - 1} times and never settled: its worker died "
                 f"each time. It may be what kills them, so it was not run again (max_retry={limit})"
             )
+        return delivery
 
     # --- run ------------------------------------------------------------------------------------
 

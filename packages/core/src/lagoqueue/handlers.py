@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from lagoqueue._codec import HandlerTable
+from lagoqueue._codec import Delivery, HandlerTable
 from lagoqueue._time import Seconds, at_least_one, to_seconds
 from lagoqueue.backoff import Backoff, Policy, to_policy
 from lagoqueue.errors import HandlerError
@@ -108,8 +108,8 @@ class Handlers:
         self._table.add(name, handler, payload_type)
         return function
 
-    def open(self, job: Job) -> tuple[Handler, Any]:
-        """Return the handler of a job and its decoded payload.
+    def open(self, job: Job) -> Delivery[Handler]:
+        """Return a job's delivery, with its handler and decoded payload.
 
         Raises:
             UnknownJob: No handler has the job's name.

@@ -25,6 +25,9 @@ from lagoqueue.job import Job, check_job
 from lagoqueue.monitor.memory_failed import MemoryFailedJobs
 from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement
 
+_CLOCK_STEP = 0.001
+"""Seconds by which wall and monotonic clock may drift apart before that is taken for a change of the wall clock."""
+
 
 class MemoryQueue(Queue):
     """A queue in RAM; its jobs are gone when the process ends.
@@ -49,6 +52,7 @@ class MemoryQueue(Queue):
         self._sequence = itertools.count()
         self._receipts = itertools.count(1)
         self._waiters: list[_Waiter] = []
+        self._offset = self._clock.time() - self._clock.monotonic()
         self._closed = False
 
     @property
@@ -74,13 +78,23 @@ class MemoryQueue(Queue):
             entry = _Entry(job, next(self._sequence))
             self._entries[job.id] = entry
             now = self._clock.monotonic()
+            due = now + seconds
             if delay is not None:
                 entry.available_at = self._instant(seconds)
             elif job.available_at is not None:
                 entry.available_at = job.available_at
-                seconds = job.available_at.timestamp() - self._clock.time()  # an earlier one goes first
-            self._wait_until(entry, now, now + seconds)
+                due = self._due_at(job.available_at, now)
+            self._wait_until(entry, now, due)
         return True
+
+    def _due_at(self, instant: datetime, now: float) -> float:
+        """Return an instant, past ones included, on the monotonic clock."""
+        offset = self._clock.time() - now
+        if abs(offset - self._offset) > _CLOCK_STEP:  # the wall clock was set
+            self._offset = offset
+        # One offset for all, since two readings of two clocks differ each time: jobs that are due
+        # at one instant must stay in push order.
+        return instant.timestamp() - self._offset
 
     def _instant(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(self._clock.time() + seconds, UTC)

@@ -225,7 +225,9 @@ class Queue(ABC):
         """Move a reserved job to `failed_jobs`; a driver that can makes it one transaction.
 
         This body records first and removes second, so a crash in between repeats the job but
-        does not lose it. Without a store the job is removed: `on_failed` is then the only record.
+        does not lose it. It relies on `extend` to refuse a lost reservation before that, so a driver
+        with a store overrides `extend`, or this. Without a store the job is removed: `on_failed` is
+        then the only record.
 
         Raises:
             ReservationLost: The reservation ended before; nothing was changed.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lagoqueue._log import Log
-from lagoqueue.delivery import Delivery
+from lagoqueue.delivery import Delivery, given_back
 from lagoqueue.errors import QueueClosed, QueueEmpty
 from lagoqueue.execution import Execution
 from lagoqueue.job import Job
@@ -63,8 +63,9 @@ class Run:
         self._log = log
         self._burst = burst
         self._loop = asyncio.get_running_loop()
-        self._held: dict[str, Delivery] = {}
-        self._buffer: asyncio.Queue[Delivery | None] = asyncio.Queue()
+        self._held: dict[str, Job] = {}
+        self._running: dict[str, Delivery] = {}
+        self._buffer: asyncio.Queue[Job | None] = asyncio.Queue()
         self._settler = Settler(queue, self._settled, self._let_go, log)
         self._changed = asyncio.Event()
         self._settlements = 0
@@ -124,9 +125,8 @@ class Run:
 
     def _give_back_unstarted(self) -> None:
         while not self._buffer.empty():
-            if (delivery := self._buffer.get_nowait()) is not None:
-                delivery.give_back()
-                self._settler.add(delivery)
+            if (job := self._buffer.get_nowait()) is not None:
+                self._settler.add(given_back(job))
 
     def _abort(self) -> None:
         self._execution.aborting = True
@@ -144,11 +144,9 @@ class Run:
             slot.cancel()
         if self._slots:
             await asyncio.wait(set(self._slots), timeout=_LAST_WAIT)
-        for delivery in list(self._held.values()):
-            if delivery.settlement is None:
-                self._log.warning("handler of job %s would not stop; the job is given back", delivery.job.id)
-                delivery.give_back()
-                self._settler.add(delivery)
+        for delivery in self._running.values():
+            self._log.warning("the handler of job %s would not stop; the job is given back", delivery.job.id)
+            self._settler.add(given_back(delivery.job))
         self._settler.close()
         await self._until_aborted({settler})
         if not settler.done():
@@ -195,9 +193,8 @@ class Run:
             else:
                 pause = _FIRST_PAUSE
                 for job in jobs:
-                    delivery = Delivery(job)
-                    self._held[job.id] = delivery
-                    self._buffer.put_nowait(delivery)
+                    self._held[job.id] = job
+                    self._buffer.put_nowait(job)
 
     async def _room(self) -> int:
         """Wait until more jobs can start soon; return how many. Refills a half-empty buffer, not each gap."""
@@ -223,9 +220,6 @@ class Run:
             return
         if (error := slot.exception()) is not None:
             self._log.error("slot %d failed and is replaced", number, exc_info=error)
-            for delivery in list(self._held.values()):
-                if delivery.task is slot:
-                    self._let_go(delivery)
             self._start_slot(number)
 
     async def _slot(self, number: int) -> None:
@@ -233,8 +227,8 @@ class Run:
         thread = SlotThread(f"lagoqueue-slot-{number}")
         turn_ends = self._loop.time() + _TURN
         try:
-            while (delivery := await self._buffer.get()) is not None:
-                await self._execute(delivery, thread)
+            while (job := await self._buffer.get()) is not None:
+                await self._execute(job, thread)
                 if contextvars.copy_context() != self._context:
                     # The handler set a context variable. The next job must not see it, so a new
                     # slot, with the context as it was, takes over.
@@ -246,12 +240,19 @@ class Run:
         finally:
             thread.stop()
 
-    async def _execute(self, delivery: Delivery, thread: SlotThread) -> None:
+    async def _execute(self, job: Job, thread: SlotThread) -> None:
         self._changed.set()  # there is room in the buffer
-        self._execution.decode(delivery)
+        delivery = self._execution.decode(job)
         if delivery.error is None:
-            self._reporter.started(delivery.job)
-            await self._execution.run(delivery, thread)
+            self._running[job.id] = delivery
+            self._reporter.started(job)
+            try:
+                await self._execution.run(delivery, thread)
+            except BaseException:  # the slot is being closed: leave the job to its visibility timeout
+                self._let_go(delivery)
+                raise
+            finally:
+                del self._running[job.id]
         self._execution.decide(delivery)
         self._settler.add(delivery)
 
@@ -270,7 +271,7 @@ class Run:
 
     def _held_jobs(self) -> list[Job]:
         """Called from the keeper's thread; copying a dict's values is atomic."""
-        return [delivery.job for delivery in list(self._held.values())]
+        return list(self._held.values())
 
     def _lost_soon(self, job: Job) -> None:
         """Called from the keeper's thread."""
@@ -278,9 +279,7 @@ class Run:
 
     def _lost(self, job: Job) -> None:
         """Cancel a handler whose job another worker has: what it does from here on is done twice."""
-        delivery = self._held.get(job.id)
-        if delivery is None or delivery.job.receipt != job.receipt or delivery.settlement is not None:
-            return
-        delivery.lost = True
-        if delivery.task is not None:
+        delivery = self._running.get(job.id)
+        if delivery is not None and delivery.job.receipt == job.receipt and delivery.task is not None:
+            delivery.lost = True
             delivery.task.cancel()

@@ -67,7 +67,7 @@ def _matching(
     name = job_name(payload_type)
     table: HandlerTable[None] = HandlerTable()
     table.add(name, None, payload_type)
-    decoded: list[tuple[Job, P]] = [(job, table.open(job)[1]) for job in jobs if job.name == name]
+    decoded: list[tuple[Job, P]] = [(job, table.open(job).payload) for job in jobs if job.name == name]
     return [
         (job, payload)
         for job, payload in decoded

@@ -96,10 +96,10 @@ class Labels(Hooks):
         """None, one twice, or one that no store keeps."""
         queue = await self.fresh()
         for labels in ((), ("a", "a")):
-            with self.subTest(labels), self.assertRaises(InvalidValue):
+            with self.subTest(repr(labels)), self.assertRaises(InvalidValue):
                 queue.named(*labels)
         for label in ("", "x" * 101, "nul\x00", "\ud800"):
-            with self.subTest(label), self.assertRaises(InvalidJob):
+            with self.subTest(repr(label)), self.assertRaises(InvalidJob):
                 queue.named("good", label)
 
     async def test_a_push_wakes_who_waits_on_its_label(self) -> None:

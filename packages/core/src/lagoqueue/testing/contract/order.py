@@ -16,6 +16,15 @@ class Order(Hooks):
             await queue.push(make_job(job_id))
         self.assertEqual(await self.popped_ids(queue), ids[::2] + ids[1::2])
 
+    async def test_jobs_due_at_one_instant_come_in_push_order(self) -> None:
+        """Also when it was the pusher who named the instant."""
+        queue = await self.fresh()
+        instant = self.now() - timedelta(seconds=1)
+        ids = [f"{number:03}" for number in range(60)]
+        for job_id in reversed(ids):
+            await queue.push(make_job(job_id, available_at=instant))
+        self.assertEqual(await self.popped_ids(queue), ids[::-1])
+
     async def test_a_higher_priority_comes_first(self) -> None:
         """Whatever the push order; negative ones last."""
         queue = await self.fresh()
