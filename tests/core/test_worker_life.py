@@ -19,6 +19,7 @@ from lagoqueue import (
     Settlement,
     Worker,
     WorkerRunning,
+    current_job,
     dispatch,
     dispatch_many,
     dispatch_sync,
@@ -318,6 +319,72 @@ async def test_a_lost_reservation_cancels_the_handler_and_settles_nothing() -> N
     worker.stop()
     await asyncio.wait_for(task, 5)
     assert recorder.names() == ["started", "lost"]
+
+
+class Unkept(MemoryQueue):
+    """Nobody extends its reservations."""
+
+    def keeper(self) -> None:
+        return None
+
+
+async def test_a_worker_that_gets_its_own_lost_job_again_settles_the_later_delivery_only() -> None:
+    queue = Unkept(visibility_timeout=0.2)
+    recorder = Recorder()
+    worker = Worker(queue, concurrency=2, poll=0.05, observers=[recorder])
+    again = asyncio.Event()
+
+    @worker.handle(Resize)
+    async def wait(payload: Resize) -> None:
+        if current_job().attempts == 1:
+            await again.wait()
+        else:
+            again.set()
+            await asyncio.sleep(0.01)
+
+    await dispatch(queue, Resize(1))
+    task = await running(worker)
+    await asyncio.wait_for(again.wait(), 10)
+    for _ in range(500):
+        if len(recorder.events) == 4:
+            break
+        await asyncio.sleep(0.01)
+    worker.stop()
+    await asyncio.wait_for(task, 5)
+    assert sorted(recorder.events) == [
+        ("lost", "Resize", 1),
+        ("processed", "Resize", 2),
+        ("started", "Resize", 1),
+        ("started", "Resize", 2),
+    ]
+    assert queue.jobs() == []
+
+
+async def test_a_prefetched_job_that_is_lost_before_it_starts_is_not_run() -> None:
+    queue = MemoryQueue(visibility_timeout=0.2)
+    recorder = Recorder()
+    worker = Worker(queue, prefetch=1, observers=[recorder])
+    started, go_on = asyncio.Event(), asyncio.Event()
+
+    @worker.handle(Resize)
+    async def wait(payload: Resize) -> None:
+        started.set()
+        await go_on.wait()
+
+    await dispatch_many(queue, [Resize(1), Resize(2)])
+    task = await running(worker)
+    await started.wait()
+    prefetched = queue.jobs()[1]
+    assert prefetched.receipt is not None
+    await queue.ack(prefetched)  # somebody settles it behind the worker's back
+    for _ in range(500):
+        if "lost" in recorder.names():
+            break
+        await asyncio.sleep(0.01)
+    go_on.set()
+    worker.stop()
+    await asyncio.wait_for(task, 5)
+    assert recorder.names() == ["started", "lost", "processed"]
 
 
 # --- Stores that fail ---------------------------------------------------------------------------

@@ -267,7 +267,7 @@ class MemoryQueue(Queue):
         self._reserved.cancel(entry.handle)
         entry.handle = self._reserved.push(self._clock.monotonic() + self.visibility_timeout, entry)
 
-    def keeper(self) -> Keeper:
+    def keeper(self) -> Keeper | None:
         return _MemoryKeeper(self)
 
     async def _requeue(self, job: Job) -> None:

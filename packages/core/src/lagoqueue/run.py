@@ -29,6 +29,8 @@ _TURN = 0.005
 _LAST_WAIT = 1.0
 """Seconds that each part gets to end once the grace period is over."""
 
+Key = tuple[str, str | None]
+
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
 
@@ -63,8 +65,10 @@ class Run:
         self._log = log
         self._burst = burst
         self._loop = asyncio.get_running_loop()
-        self._held: dict[str, Job] = {}
-        self._running: dict[str, Delivery] = {}
+        # By id and receipt, since a job whose reservation was lost may be delivered here again.
+        self._held: dict[Key, Job] = {}
+        self._unstarted: set[Key] = set()
+        self._running: dict[Key, Delivery] = {}
         self._buffer: asyncio.Queue[Job | None] = asyncio.Queue()
         self._settler = Settler(queue, self._settled, self._let_go, log)
         self._changed = asyncio.Event()
@@ -125,7 +129,8 @@ class Run:
 
     def _give_back_unstarted(self) -> None:
         while not self._buffer.empty():
-            if (job := self._buffer.get_nowait()) is not None:
+            job = self._buffer.get_nowait()
+            if job is not None and self._begin(job):
                 self._settler.add(given_back(job))
 
     def _abort(self) -> None:
@@ -193,7 +198,9 @@ class Run:
             else:
                 pause = _FIRST_PAUSE
                 for job in jobs:
-                    self._held[job.id] = job
+                    key = job.id, job.receipt
+                    self._held[key] = job
+                    self._unstarted.add(key)
                     self._buffer.put_nowait(job)
 
     async def _room(self) -> int:
@@ -240,11 +247,22 @@ class Run:
         finally:
             thread.stop()
 
+    def _begin(self, job: Job) -> bool:
+        """Take a job that was fetched; False when its reservation was lost while it waited here."""
+        key = job.id, job.receipt
+        if key not in self._unstarted:
+            return False
+        self._unstarted.discard(key)
+        return True
+
     async def _execute(self, job: Job, thread: SlotThread) -> None:
         self._changed.set()  # there is room in the buffer
+        if not self._begin(job):
+            return
         delivery = self._execution.decode(job)
         if delivery.error is None:
-            self._running[job.id] = delivery
+            key = job.id, job.receipt
+            self._running[key] = delivery
             self._reporter.started(job)
             try:
                 await self._execution.run(delivery, thread)
@@ -252,7 +270,7 @@ class Run:
                 self._let_go(delivery)
                 raise
             finally:
-                del self._running[job.id]
+                del self._running[key]
         self._execution.decide(delivery)
         self._settler.add(delivery)
 
@@ -263,7 +281,7 @@ class Run:
         self._reporter.report(delivery, lost)
 
     def _let_go(self, delivery: Delivery) -> None:
-        self._held.pop(delivery.job.id, None)
+        self._held.pop((delivery.job.id, delivery.job.receipt), None)
         self._settlements += 1
         self._changed.set()
 
@@ -278,8 +296,12 @@ class Run:
         self._loop.call_soon_threadsafe(self._lost, job)
 
     def _lost(self, job: Job) -> None:
-        """Cancel a handler whose job another worker has: what it does from here on is done twice."""
-        delivery = self._running.get(job.id)
-        if delivery is not None and delivery.job.receipt == job.receipt and delivery.task is not None:
+        """Cancel a handler whose job is another's now, since what it does from here on is done twice."""
+        key = job.id, job.receipt
+        delivery = self._running.get(key)
+        if delivery is not None and delivery.task is not None:
             delivery.lost = True
             delivery.task.cancel()
+        elif key in self._unstarted:
+            self._unstarted.discard(key)
+            self._settled(Delivery(job), lost=True)
