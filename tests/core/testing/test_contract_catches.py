@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import unittest
 
 import pytest
@@ -40,6 +41,7 @@ def run_one(driver: type[SimpleQueue], test: str) -> unittest.TestResult:
     Case.driver = driver
     result = unittest.TestResult()
     Case(test).run(result)
+    gc.collect()  # what a broken driver abandoned complains here, and not in the middle of another test
     return result
 
 
@@ -131,7 +133,6 @@ def explore(driver: type[SimpleQueue], examples: int) -> None:
         broken.CountsWhenSettled,
         broken.ReleaseSpends,
         broken.NeverExpires,
-        broken.ExtendDoesNothing,
         broken.NoRetryDelay,
         broken.LabelBlind,
         broken.Overwrites,
