@@ -217,7 +217,7 @@ def coverage(session: nox.Session) -> None:
         if not requirement.startswith("lagoqueue")
     ]
     session.install("setuptools>=80", "Cython>=3.1", *runtime, *group("test"))
-    session.run("python", "tools/build_traced.py", "-m", "not slow", *session.posargs)
+    session.run("python", "tools/build_traced.py", "-m", "not slow", *PRODUCT, *session.posargs)
 
 
 @nox.session(requires=["dist"])
