@@ -297,3 +297,37 @@ assert not heap
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cancelling_most_entries_keeps_the_order_and_gives_the_memory_back(seed: int) -> None:
+    source = random.Random(seed)
+    heap: DelayHeap[int] = DelayHeap()
+    handles = {number: heap.push(source.random(), number) for number in range(5_000)}
+    order = heap.items()
+    full = sys.getsizeof(heap)
+    left = set(source.sample(range(5_000), 100))
+    cancelled = [number for number in handles if number not in left]
+    source.shuffle(cancelled)
+    for number in cancelled:
+        assert heap.cancel(handles[number])
+        assert not heap.cancel(handles[number])
+    assert len(heap) == 100
+    assert sys.getsizeof(heap) < 0.5 * full
+    expected = [number for number in order if number in left]
+    assert heap.items() == expected
+    heap.push(math.inf, -1)
+    assert [heap.pop() for _ in range(len(heap))] == [*expected, -1]
+    assert heap.peek_due() == math.inf
+
+
+def test_a_heap_whose_entries_are_all_cancelled_is_empty_and_usable() -> None:
+    heap: DelayHeap[int] = DelayHeap()
+    for _ in range(3):
+        handles = [heap.push(due, due) for due in range(1_000)]
+        for handle in reversed(handles):
+            assert heap.cancel(handle)
+        assert len(heap) == 0
+        assert heap.peek_due() == math.inf
+        assert heap.pop_due(math.inf) is None
+        assert heap.items() == []

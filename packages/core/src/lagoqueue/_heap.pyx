@@ -7,6 +7,10 @@ node, so sifting touches neither Python objects nor reference counts. A slot giv
 place while its position in the heap changes, which is what a handle points at. The objects
 lie in Python lists, one a page of slots, where the garbage collector sees them.
 
+Cancelling marks the slot and lets the object go at once; what stays in the array is dropped when it
+comes to the top, or with all others of its kind once they are the majority. So sifting need not
+tell each entry's slot where it went, which in a large heap is a cache miss for each level.
+
 Memory follows the number of entries in both directions: the heap array halves at a quarter of its
 capacity, and a page goes when its last entry does. (In a large heap a pop is a chain of cache misses, so the code
 asks for memory before it needs it.)
@@ -24,6 +28,9 @@ from libc.string cimport memcpy
 
 
 cdef enum:
+    FREE = 0
+    LIVE = 1
+    CANCELLED = 2
     ARITY = 4
     PAGE_BITS = 6
     PAGE_SLOTS = 1 << PAGE_BITS
@@ -56,7 +63,7 @@ cdef struct Entry:
 
 
 cdef struct Slot:
-    Py_ssize_t position  # in the heap; -1 while the slot is free
+    Py_ssize_t state     # FREE, LIVE, or CANCELLED: its entry is still in the heap, its object is not
     uint64_t serial      # of the push that took it, never used again; while free: the next free slot + 1
 
 
@@ -81,21 +88,16 @@ cdef int compare_entries(const void* a, const void* b) noexcept nogil:
     return comes_before(<const Entry*>b, <const Entry*>a)
 
 
-cdef inline void place(Entry* heap, Page* pages, Py_ssize_t position, const Entry* entry) noexcept nogil:
-    heap[position] = entry[0]
-    pages[entry.slot >> PAGE_BITS].slots[entry.slot & SLOT_MASK].position = position
-
-
-cdef void sift_up(Entry* heap, Page* pages, Py_ssize_t position, Entry moving) noexcept nogil:
+cdef void sift_up(Entry* heap, Py_ssize_t position, Entry moving) noexcept nogil:
     """Fill the hole at `position` with `moving`, or with its parents until it fits."""
     cdef Py_ssize_t parent
     while position > 0:
         parent = (position - 1) // ARITY
         if not comes_before(&moving, &heap[parent]):
             break
-        place(heap, pages, position, &heap[parent])
+        heap[position] = heap[parent]
         position = parent
-    place(heap, pages, position, &moving)
+    heap[position] = moving
 
 
 cdef inline Py_ssize_t earliest_child(const Entry* heap, Py_ssize_t child, Py_ssize_t length) noexcept nogil:
@@ -121,7 +123,7 @@ cdef inline void prefetch_grandchildren(const Entry* heap, Py_ssize_t position, 
             prefetch(&heap[first + offset])
 
 
-cdef void sift_down(Entry* heap, Page* pages, Py_ssize_t length, Py_ssize_t position, Entry moving) noexcept nogil:
+cdef void sift_down(Entry* heap, Py_ssize_t length, Py_ssize_t position, Entry moving) noexcept nogil:
     """Fill the hole at `position` with `moving`, or with its earliest children until it fits."""
     cdef Py_ssize_t best
     while ARITY * position + 1 < length:
@@ -129,9 +131,9 @@ cdef void sift_down(Entry* heap, Page* pages, Py_ssize_t length, Py_ssize_t posi
         best = earliest_child(heap, ARITY * position + 1, length)
         if not comes_before(&heap[best], &moving):
             break
-        place(heap, pages, position, &heap[best])
+        heap[position] = heap[best]
         position = best
-    place(heap, pages, position, &moving)
+    heap[position] = moving
 
 
 cdef object make_handle(uint64_t serial, Py_ssize_t slot):
@@ -175,7 +177,8 @@ cdef class DelayHeap:
     """
 
     cdef Entry* _heap
-    cdef Py_ssize_t _length
+    cdef Py_ssize_t _length     # entries that can come out
+    cdef Py_ssize_t _filled     # entries in the array, the cancelled ones included; the first is never one
     cdef Py_ssize_t _capacity
     cdef Page* _pages
     cdef Py_ssize_t _numbered   # pages in use or freed
@@ -234,7 +237,7 @@ cdef class DelayHeap:
             raise ValueError("due must not be NaN, which is neither before nor after anything")
         if item is None:
             raise ValueError("item must not be None: that is how pop_due says that nothing is due")
-        while self._length == self._capacity or self._room < 0:
+        while self._filled == self._capacity or self._room < 0:
             self._make_room()  # may run a destructor, which may use the room up
         page = &self._pages[self._room]
         index = page.fresh if page.free == 0 else page.free - 1
@@ -255,10 +258,12 @@ cdef class DelayHeap:
             self._unlink(self._room)
         self._serial += 1
         slot.serial = self._serial
+        slot.state = LIVE
         if sequence is None:
             self._next_sequence += 1
         self._length += 1
-        sift_up(self._heap, self._pages, self._length - 1, entry)
+        self._filled += 1
+        sift_up(self._heap, self._filled - 1, entry)
         return handle
 
     def pop(self):
@@ -269,13 +274,13 @@ cdef class DelayHeap:
         """
         if self._length == 0:
             raise IndexError("pop from an empty heap")
-        return self._remove(0)
+        return self._take()
 
     def pop_due(self, double now):
         """Take out the earliest object and return it if it is due by `now`; else return None."""
         if self._length == 0 or not self._heap[0].due <= now:
             return None
-        return self._remove(0)
+        return self._take()
 
     def peek_due(self):
         """Return the earliest due time; infinity when the heap is empty."""
@@ -299,9 +304,16 @@ cdef class DelayHeap:
         if page.slots is NULL or (slot & SLOT_MASK) >= page.fresh:
             return False
         entry = &page.slots[slot & SLOT_MASK]
-        if entry.position < 0 or entry.serial != serial:
+        if entry.state != LIVE or entry.serial != serial:
             return False
-        self._remove(entry.position)
+        item = exchange(page, slot & SLOT_MASK, None)
+        entry.state = CANCELLED
+        self._length -= 1
+        self._drop_cancelled()
+        if self._filled > 2 * self._length + LEAST_CAPACITY:
+            self._compact()
+        self._shrink()
+        del item  # only now that the heap is consistent: this may run a destructor
         return True
 
     def clear(self):
@@ -318,45 +330,71 @@ cdef class DelayHeap:
         cdef Entry* ordered
         if self._length == 0:
             return found
-        ordered = <Entry*>PyMem_Malloc(self._length * sizeof(Entry))
+        ordered = <Entry*>PyMem_Malloc(self._filled * sizeof(Entry))
         if ordered is NULL:
             raise MemoryError
         try:
-            memcpy(ordered, self._heap, self._length * sizeof(Entry))
-            qsort(ordered, self._length, sizeof(Entry), &compare_entries)
-            for position in range(self._length):
+            memcpy(ordered, self._heap, self._filled * sizeof(Entry))
+            qsort(ordered, self._filled, sizeof(Entry), &compare_entries)
+            for position in range(self._filled):
                 slot = ordered[position].slot
-                found.append(<object>self._pages[slot >> PAGE_BITS].objects[slot & SLOT_MASK])
+                if self._slot(slot).state == LIVE:
+                    found.append(<object>self._pages[slot >> PAGE_BITS].objects[slot & SLOT_MASK])
         finally:
             PyMem_Free(ordered)
         return found
 
-    cdef object _remove(self, Py_ssize_t position):
-        """Take out the entry at a position in the heap and return its object."""
-        cdef Py_ssize_t last = self._length - 1
-        cdef Entry moving = self._heap[last]
-        cdef Py_ssize_t slot = moving.slot
-        prefetch(&self._pages[slot >> PAGE_BITS].slots[slot & SLOT_MASK])
-        item = self._give_back(self._heap[position].slot)
-        self._length = last
-        if position != last:
-            if position > 0 and comes_before(&moving, &self._heap[(position - 1) // ARITY]):
-                sift_up(self._heap, self._pages, position, moving)
-            else:
-                sift_down(self._heap, self._pages, last, position, moving)
-        if last > 0:  # the next pop will want this object
+    cdef inline Slot* _slot(self, Py_ssize_t slot) noexcept:
+        return &self._pages[slot >> PAGE_BITS].slots[slot & SLOT_MASK]
+
+    cdef object _take(self):
+        """Take out the first entry, which is a live one, and return its object."""
+        cdef Py_ssize_t slot
+        item = self._give_back(self._heap[0].slot)
+        self._length -= 1
+        self._drop_first()
+        self._drop_cancelled()
+        if self._filled > 0:  # the next pop will want this object
             slot = self._heap[0].slot
             prefetch(self._pages[slot >> PAGE_BITS].objects[slot & SLOT_MASK])
-        if last <= self._capacity // 4 and self._capacity > LEAST_CAPACITY:
-            self._resize(self._capacity // 2)
+        self._shrink()
         return item
+
+    cdef inline void _drop_first(self) noexcept:
+        self._filled -= 1
+        if self._filled > 0:
+            sift_down(self._heap, self._filled, 0, self._heap[self._filled])
+
+    cdef inline void _drop_cancelled(self) noexcept:
+        """Drop cancelled entries until the first is a live one; their objects have left before."""
+        while self._filled > self._length and self._slot(self._heap[0].slot).state == CANCELLED:
+            self._give_back(self._heap[0].slot)
+            self._drop_first()
+
+    cdef void _compact(self) noexcept:
+        """Drop every cancelled entry. As many were cancelled as are looked at, so it costs each of them a constant."""
+        cdef Py_ssize_t position, kept = 0
+        for position in range(self._filled):
+            if self._slot(self._heap[position].slot).state == LIVE:
+                self._heap[kept] = self._heap[position]
+                kept += 1
+            else:
+                self._give_back(self._heap[position].slot)
+        self._filled = kept
+        for position in range((kept - 2) // ARITY, -1, -1):
+            sift_down(self._heap, kept, position, self._heap[position])
+
+    cdef inline void _shrink(self) noexcept:
+        while self._filled <= self._capacity // 4 and self._capacity > LEAST_CAPACITY:
+            if not self._resize(self._capacity // 2):
+                break
 
     cdef object _give_back(self, Py_ssize_t slot):
         """Free a slot, and its page with the last one; return the object that was there."""
         cdef Page* page = &self._pages[slot >> PAGE_BITS]
         cdef Py_ssize_t index = slot & SLOT_MASK
         item = exchange(page, index, None)
-        page.slots[index].position = -1
+        page.slots[index].state = FREE
         page.slots[index].serial = page.free
         page.free = index + 1
         page.live -= 1
@@ -372,8 +410,8 @@ cdef class DelayHeap:
         if self._room < 0:
             objects = [None] * PAGE_SLOTS  # made first: this allocation may run a destructor
             self._add_page(objects)
-        if self._length == self._capacity:
-            self._resize(max(LEAST_CAPACITY, 2 * self._capacity))
+        if self._filled == self._capacity and not self._resize(max(LEAST_CAPACITY, 2 * self._capacity)):
+            raise MemoryError
         return 0
 
     cdef int _add_page(self, list objects) except -1:
@@ -435,14 +473,13 @@ cdef class DelayHeap:
         if page.next >= 0:
             self._pages[page.next].previous = page.previous
 
-    cdef int _resize(self, Py_ssize_t capacity) except -1:
+    cdef bint _resize(self, Py_ssize_t capacity) noexcept:
         cdef Entry* heap = <Entry*>PyMem_Realloc(self._heap, capacity * sizeof(Entry))
-        if heap is not NULL:
-            self._heap = heap
-            self._capacity = capacity
-        elif capacity > self._capacity:  # not to shrink is no fault
-            raise MemoryError
-        return 0
+        if heap is NULL:
+            return False
+        self._heap = heap
+        self._capacity = capacity
+        return True
 
     cdef void _free_arrays(self) noexcept:
         cdef Py_ssize_t number
@@ -453,4 +490,4 @@ cdef class DelayHeap:
         self._pages = NULL
         self._heap = NULL
         self._room = self._freed = -1
-        self._numbered = self._directory = self._capacity = self._length = 0
+        self._numbered = self._directory = self._capacity = self._length = self._filled = 0
