@@ -168,7 +168,7 @@ def closure(session: nox.Session) -> None:
 
 
 QUICK = ("-m", "not slow", "-n", "auto")
-PRODUCT = ("tests/core", "tests/sqlqueue", "--ignore=tests/core/testing")
+PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testing'}")
 """Without the tests of the repository and of the testing kit, whose outcome does not depend on versions."""
 
 
@@ -205,18 +205,10 @@ def mindeps(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *QUICK, *PRODUCT, *session.posargs)
 
 
-@nox.session
+@nox.session(requires=["dist"])
 def coverage(session: nox.Session) -> None:
     """Line coverage of core's and sql's quick tests, Cython's lines included, from a build that traces them."""
-    runtime = [
-        requirement
-        for package in ("core", "sqlqueue")
-        for requirement in nox.project.load_toml(ROOT / "packages" / package / "pyproject.toml")["project"][
-            "dependencies"
-        ]
-        if not requirement.startswith("lagoqueue")
-    ]
-    session.install("setuptools>=80", "Cython>=3.1", *runtime, *group("test"))
+    session.install(*built(session), *group("test"), "setuptools>=80", "Cython>=3.1")
     session.run("python", "tools/build_traced.py", "-m", "not slow", *PRODUCT, *session.posargs)
 
 

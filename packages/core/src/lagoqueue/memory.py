@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from lagoqueue._heap import DelayHeap
+from lagoqueue._line import Entry, Line
 from lagoqueue._loop import call_in
 from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_seconds
 from lagoqueue.errors import DuplicateJob, QueueClosed, QueueEmpty, ReservationLost
@@ -46,9 +47,9 @@ class MemoryQueue(Queue):
         self._clock: Clock = SystemClock() if clock is None else clock
         self._failed_jobs = MemoryFailedJobs(self._requeue, clock=self._clock.time)
         self._lock = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
-        self._waiting: dict[str, _Line] = {}
-        self._reserved: DelayHeap[_Entry] = DelayHeap()
+        self._entries: dict[str, Entry] = {}
+        self._waiting: dict[str, Line] = {}
+        self._reserved: DelayHeap[Entry] = DelayHeap()
         self._sequence = itertools.count()
         self._receipts = itertools.count(1)
         self._waiters: list[_Waiter] = []
@@ -75,7 +76,7 @@ class MemoryQueue(Queue):
                 if exist_ok:
                     return False
                 raise DuplicateJob(job.id)
-            entry = _Entry(job, next(self._sequence))
+            entry = Entry(job, next(self._sequence))
             self._entries[job.id] = entry
             now = self._clock.monotonic()
             due = now + seconds
@@ -99,12 +100,12 @@ class MemoryQueue(Queue):
     def _instant(self, seconds: float) -> datetime:
         return datetime.fromtimestamp(self._clock.time() + seconds, UTC)
 
-    def _wait_until(self, entry: _Entry, now: float, due: float) -> None:
+    def _wait_until(self, entry: Entry, now: float, due: float) -> None:
         """Put an entry into its line, and wake who may want it."""
         label = entry.job.queue
         line = self._waiting.get(label)
         if line is None:
-            line = self._waiting[label] = _Line()
+            line = self._waiting[label] = Line()
         entry.receipt = None
         entry.due = due
         entry.handle = line.push(entry)
@@ -181,7 +182,7 @@ class MemoryQueue(Queue):
                 break
         return jobs
 
-    def _reserve(self, entry: _Entry, now: float) -> Job:
+    def _reserve(self, entry: Entry, now: float) -> Job:
         old = entry.job
         entry.receipt = str(next(self._receipts))
         entry.handle = self._reserved.push(now + self.visibility_timeout, entry)
@@ -244,7 +245,7 @@ class MemoryQueue(Queue):
                 lost.append(settlement.job)
         return lost
 
-    def _owned(self, job: Job) -> _Entry:
+    def _owned(self, job: Job) -> Entry:
         """Return the entry that this delivery reserves."""
         self._check_open()
         entry = self._entries.get(job.id)
@@ -252,11 +253,11 @@ class MemoryQueue(Queue):
             raise ReservationLost(job.id)
         return entry
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: Entry) -> None:
         self._reserved.cancel(entry.handle)
         del self._entries[entry.job.id]
 
-    def _return(self, entry: _Entry, delay: float) -> None:
+    def _return(self, entry: Entry, delay: float) -> None:
         self._reserved.cancel(entry.handle)
         entry.available_at = self._instant(delay)
         now = self._clock.monotonic()
@@ -317,59 +318,6 @@ class NamedMemoryQueue(NamedQueue):
     def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """Push from any thread, with or without an event loop; see `Queue.push`."""
         return self.queue.push_sync(self._relabelled(job), delay=delay, exist_ok=exist_ok)
-
-
-class _Entry:
-    """A live job and where it is: `handle` is its place in its line, or among the reservations."""
-
-    __slots__ = ("available_at", "due", "handle", "job", "receipt", "sequence")
-
-    def __init__(self, job: Job, sequence: int) -> None:
-        self.job = job
-        self.sequence = sequence
-        self.available_at: datetime | None = None
-        self.due = 0.0
-        self.handle = 0
-        self.receipt: str | None = None
-
-
-class _Line:
-    """The jobs that wait under one label: a heap for each priority, highest first."""
-
-    __slots__ = ("heaps",)
-
-    def __init__(self) -> None:
-        self.heaps: dict[int, DelayHeap[_Entry]] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, self.heaps.values()))
-
-    def __bool__(self) -> bool:
-        return bool(self.heaps)
-
-    def push(self, entry: _Entry) -> int:
-        priority = entry.job.priority
-        heap = self.heaps.get(priority)
-        if heap is None:
-            heap = self.heaps[priority] = DelayHeap()
-            if len(self.heaps) > 1:
-                self.heaps = dict(sorted(self.heaps.items(), reverse=True))
-        return heap.push(entry.due, entry, entry.sequence)
-
-    def pop_due(self, now: float) -> _Entry | None:
-        for priority, heap in self.heaps.items():
-            entry = heap.pop_due(now)
-            if entry is not None:
-                if not heap:
-                    del self.heaps[priority]
-                return entry
-        return None
-
-    def next_due(self) -> float:
-        return min(heap.peek_due() for heap in self.heaps.values())
-
-    def in_order(self) -> list[_Entry]:
-        return [entry for heap in self.heaps.values() for entry in heap.items()]
 
 
 class _Waiter:

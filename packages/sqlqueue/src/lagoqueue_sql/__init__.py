@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 from lagoqueue_sql.failed import SQLFailedJobs
 from lagoqueue_sql.queue import SQLQueue
 
-__all__ = ["SQLFailedJobs", "SQLQueue", "__version__"]
+__all__ = ["SQLFailedJobs", "SQLQueue"]
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        return metadata.version("lagoqueue-sql")
+    raise AttributeError(f"module 'lagoqueue_sql' has no attribute {name!r}")
