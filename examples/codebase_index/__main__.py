@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import os
 import signal
 import sys
 import sysconfig
@@ -16,7 +17,7 @@ from codebase_index.fleet import Fleet
 from codebase_index.index import open_index
 from codebase_index.jobs import IndexFile, open_queue
 from codebase_index.progress import Progress
-from lagoqueue import Job, dispatch
+from lagoqueue import dispatch
 from lagoqueue.monitor import PAGE_SIZE, FailedJob
 from lagoqueue_sql import SQLQueue
 
@@ -44,7 +45,9 @@ class Indexing:
 
     def __init__(self, directory: Path, database: Path, workers: int) -> None:
         self._files = sorted(path for path in directory.rglob("*.py") if "site-packages" not in path.parts)
+        self._ids = {_job_id(path): path for path in self._files}
         self._directory = directory
+        self._below = f"{directory}{os.sep}"  # one database may hold the indexes of several directories
         self._database = database
         self._workers = workers
         self._interrupts = 0
@@ -73,27 +76,28 @@ class Indexing:
 
         A job's id is made from its path, so dispatching it again while it waits changes nothing.
         """
-        failed = {failed.id for failed in await _all_failed(queue)}
-        done = {path for (path,) in self._index.execute("SELECT path FROM files")}
-        ids = {path: _job_id(path) for path in self._files}
-        left = [path for path, job_id in ids.items() if str(path) not in done and job_id not in failed]
+        failed = {failed.id for failed in await self._failed(queue)}
+        done = {
+            path for (path,) in self._index.execute("SELECT path FROM files WHERE instr(path, ?) = 1", (self._below,))
+        }
+        left = {each: path for each, path in self._ids.items() if str(path) not in done and each not in failed}
         if not left and done:
             print(f"The index of {len(done):,} files is complete; starting it anew.")
-            self._index.execute("DELETE FROM files")
-            await queue.failed_jobs.flush()
-            left, done, failed = self._files, set(), set()
+            self._index.execute("DELETE FROM files WHERE instr(path, ?) = 1", (self._below,))
+            for job_id in failed:
+                await queue.failed_jobs.forget(job_id)
+            left, done, failed = self._ids, set(), set()
         elif done or failed:
             print(f"Resuming: {len(done):,} files are indexed, {len(failed)} failed, {len(left):,} are left.")
         print(f"Dispatching {len(left):,} jobs, one per file below {self._directory}.")
-        jobs: list[Job] = []
-        for path in left:
-            jobs.append(await dispatch(queue, IndexFile(str(path)), id=ids[path], exist_ok=True))
-        return len(self._files) - len(jobs)
+        for job_id, path in left.items():
+            await dispatch(queue, IndexFile(str(path)), id=job_id, exist_ok=True)
+        return len(self._files) - len(left)
 
     async def _watch(self, queue: SQLQueue, fleet: Fleet, progress: Progress) -> None:
         """Show progress until every file is indexed or failed, or Ctrl-C."""
         while not self._interrupts:
-            done, failed = self._rows(), await queue.failed_jobs.count()
+            done, failed = self._rows(), len(await self._failed(queue))
             progress.show(done, failed)
             if done + failed >= len(self._files):
                 return
@@ -105,14 +109,19 @@ class Indexing:
         fleet.stop()
 
     def _rows(self) -> int:
-        (rows,) = self._index.execute("SELECT count(*) FROM files").fetchone()
+        (rows,) = self._index.execute("SELECT count(*) FROM files WHERE instr(path, ?) = 1", (self._below,)).fetchone()
         return int(rows)
 
+    async def _failed(self, queue: SQLQueue) -> list[FailedJob]:
+        pages = range(1, await queue.failed_jobs.count() // PAGE_SIZE + 2)
+        return [each for page in pages for each in await queue.failed_jobs.list(page) if each.id in self._ids]
+
     async def _report(self, queue: SQLQueue, fleet: Fleet, progress: Progress, already: int) -> None:
-        failed = await _all_failed(queue)
+        failed = await self._failed(queue)
         rows, attempts, lines, functions, classes = self._index.execute(
             "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(lines), 0), coalesce(sum(functions), 0), "
-            "coalesce(sum(classes), 0) FROM files"
+            "coalesce(sum(classes), 0) FROM files WHERE instr(path, ?) = 1",
+            (self._below,),
         ).fetchone()
         retries = attempts - rows + sum(each.job.attempts - 1 for each in failed)
         ran = rows + len(failed) - already
@@ -134,13 +143,6 @@ class Indexing:
 
 def _job_id(path: Path) -> str:
     return "index-" + hashlib.sha256(str(path).encode()).hexdigest()[:32]
-
-
-async def _all_failed(queue: SQLQueue) -> list[FailedJob]:
-    failed: list[FailedJob] = []
-    for page in range(1, await queue.failed_jobs.count() // PAGE_SIZE + 2):
-        failed += await queue.failed_jobs.list(page)
-    return failed
 
 
 def _path(failed: FailedJob) -> str:

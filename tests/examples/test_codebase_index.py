@@ -96,6 +96,20 @@ def test_an_interrupted_run_is_resumed(code: Path, tmp_path: Path) -> None:
     assert "failed   3" in output
 
 
+@pytest.mark.slow
+def test_one_database_holds_the_indexes_of_several_directories(code: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "fine.py").write_text("def f(): ...\n")
+    for directory, rows, failed in ((code, 117, 3), (other, 1, 0), (other, 1, 0)):
+        process = start(directory, tmp_path / "index.db")
+        output, _ = process.communicate(timeout=55)
+        assert process.returncode == 0, output
+        assert f"rows     {rows} files" in output
+        assert f"failed   {failed}" in output
+    assert indexed(tmp_path / "index.db") == 118
+
+
 def test_bad_arguments_are_usage_errors(tmp_path: Path) -> None:
     for arguments, says in (
         ([str(tmp_path / "nowhere")], "is not a directory"),
