@@ -63,7 +63,8 @@ class Settler:
         pause = _FIRST_PAUSE
         while True:
             try:
-                lost = {job.id for job in await self._queue.settle(settlements)}
+                # By receipt too: a batch may hold a lost delivery of a job and the one that followed it.
+                lost = {(job.id, job.receipt) for job in await self._queue.settle(settlements)}
             except QueueClosed:
                 self._drop(batch, "the queue was closed")
                 return
@@ -78,7 +79,7 @@ class Settler:
                 return
             else:
                 for delivery in batch:
-                    self._done(delivery, delivery.job.id in lost)
+                    self._done(delivery, (delivery.job.id, delivery.job.receipt) in lost)
                 return
 
     async def _settle_singly(self, batch: list[Delivery]) -> None:
