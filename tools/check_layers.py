@@ -24,7 +24,7 @@ SOURCES = {
 # What each package may import from outside the standard library and itself.
 OUTSIDE = {
     "lagoqueue": {"msgspec", "click"},
-    "lagoqueue_sql": {"lagoqueue", "msgspec", "sqlalchemy"},
+    "lagoqueue_sql": {"lagoqueue", "msgspec", "sqlalchemy", "psycopg"},
     "lagoqueue_dashboard": {"lagoqueue", "quart", "jinja2"},
 }
 # A module, with all below it, that may import more: its user installs that, it is no dependency.
@@ -41,11 +41,12 @@ HIDDEN = {
 CORE_ROWS: tuple[set[str], ...] = (
     {"errors"},
     {"_time", "_loop", "job"},
-    {"_log", "failure", "observer", "backoff", "unknown", "slot_thread"},
+    {"_log", "failure", "observer", "backoff", "unknown", "slot_thread", "current"},
     {"monitor"},
     {"queue"},
     {"_heap", "_codec", "keeping"},
     {"dispatch", "_line"},
+    {"_looking"},
     {"memory"},
     {"handlers"},
     {"delivery"},

@@ -18,6 +18,7 @@ from lagoqueue import (
     QueueClosed,
     Settlement,
     Worker,
+    WorkerInfo,
     WorkerRunning,
     current_job,
     dispatch,
@@ -324,7 +325,7 @@ async def test_a_lost_reservation_cancels_the_handler_and_settles_nothing() -> N
 class Unkept(MemoryQueue):
     """Nobody extends its reservations."""
 
-    def keeper(self) -> None:
+    def keeper(self, info: WorkerInfo | None = None) -> None:
         return None
 
 

@@ -10,8 +10,8 @@ import msgspec
 from lagoqueue.errors import ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job
-from lagoqueue.queue import Settlement
-from tests.core.testing.simple_queue import Row, SimpleQueue
+from lagoqueue.queue import Keeper, Settlement, WorkerInfo
+from tests.core.testing.simple_queue import Row, SimpleKeeper, SimpleQueue
 
 
 class NoFence(SimpleQueue):
@@ -127,6 +127,28 @@ class ExtendDoesNothing(SimpleQueue):
 
     def extend_now(self, job: Job) -> None:
         self.owned(job)
+
+
+class BeatsForShow(SimpleQueue):
+    """Notes that the worker is alive, and forgets what it holds."""
+
+    class OnlyABeat(SimpleKeeper):
+        def beat(self, jobs: Sequence[Job]) -> list[Job]:
+            return []
+
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper:
+        return self.OnlyABeat(self)
+
+
+class CannotBeatIdly(SimpleQueue):
+    """Takes for granted that a worker holds something."""
+
+    class AlwaysBusy(SimpleKeeper):
+        def beat(self, jobs: Sequence[Job]) -> list[Job]:
+            return [jobs[0], *self.extend(jobs[1:])]
+
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper:
+        return self.AlwaysBusy(self)
 
 
 class NoRetryDelay(SimpleQueue):

@@ -16,7 +16,7 @@ from lagoqueue.errors import DuplicateJob, QueueClosed, QueueEmpty, ReservationL
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job, check_job
 from lagoqueue.monitor import FailedJobs, MemoryFailedJobs
-from lagoqueue.queue import Keeper, Queue
+from lagoqueue.queue import Keeper, Queue, WorkerInfo
 from lagoqueue.testing import ManualClock
 
 
@@ -162,7 +162,7 @@ class SimpleQueue(Queue):
     def extend_now(self, job: Job) -> None:
         self.owned(job).until = self.clock.time() + self.visibility_timeout
 
-    def keeper(self) -> Keeper:
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper:
         return SimpleKeeper(self)
 
     # --- The rest -------------------------------------------------------------------------------

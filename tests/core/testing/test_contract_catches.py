@@ -73,6 +73,8 @@ CATCHES = [
     (broken.NeverExpires, "test_an_expired_job_is_delivered_again"),
     (broken.ExtendDoesNothing, "test_extend_moves_the_expiry"),
     (broken.ExtendDoesNothing, "test_a_keeper_extends_from_another_thread"),
+    (broken.BeatsForShow, "test_a_beat_keeps_what_is_held_and_reports_what_is_lost"),
+    (broken.CannotBeatIdly, "test_a_worker_that_holds_nothing_beats_as_well"),
     (broken.NoRetryDelay, "test_nack_delays_the_retry"),
     (broken.NobodyWakes, "test_a_push_wakes_a_waiting_pop"),
     (broken.SwallowsWakeUps, "test_a_cancelled_pop_passes_its_wake_up_on"),

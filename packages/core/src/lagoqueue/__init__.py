@@ -7,6 +7,7 @@ from importlib import metadata
 from lagoqueue._codec import new_id
 from lagoqueue._time import Seconds
 from lagoqueue.backoff import exponential
+from lagoqueue.current import current_job
 from lagoqueue.dispatch import dispatch, dispatch_after, dispatch_many, dispatch_sync
 from lagoqueue.errors import (
     AttemptsExhausted,
@@ -20,7 +21,9 @@ from lagoqueue.errors import (
     InvalidJob,
     InvalidValue,
     JobNameError,
+    JobNotFound,
     LagoqueueError,
+    OutcomeUnknown,
     PayloadDecodeError,
     PayloadEncodeError,
     PayloadError,
@@ -35,13 +38,12 @@ from lagoqueue.errors import (
     UnknownJob,
     WorkerRunning,
 )
-from lagoqueue.execution import current_job
 from lagoqueue.failure import Failure
 from lagoqueue.handlers import Handlers
 from lagoqueue.job import Job, job_name
 from lagoqueue.memory import MemoryQueue
 from lagoqueue.observer import Observer
-from lagoqueue.queue import Keeper, Producer, Queue, Settlement, SyncProducer
+from lagoqueue.queue import Keeper, Producer, Queue, Settlement, SyncProducer, WorkerInfo
 from lagoqueue.runner import run_until_signal
 from lagoqueue.worker import Worker
 
@@ -60,10 +62,12 @@ __all__ = [
     "InvalidValue",
     "Job",
     "JobNameError",
+    "JobNotFound",
     "Keeper",
     "LagoqueueError",
     "MemoryQueue",
     "Observer",
+    "OutcomeUnknown",
     "PayloadDecodeError",
     "PayloadEncodeError",
     "PayloadError",
@@ -82,6 +86,7 @@ __all__ = [
     "SyncProducer",
     "UnknownJob",
     "Worker",
+    "WorkerInfo",
     "WorkerRunning",
     "current_job",
     "dispatch",

@@ -35,6 +35,8 @@ class Delivery(Generic[_E]):
         task: The slot that runs the handler now; None before and after.
         seconds: How long the handler ran.
         lost: The keeper found the reservation gone.
+        completing: The handler's own transaction is taking the job off the queue; see `lagoqueue.current`.
+        completed: It has done so, and there is nothing left to settle.
     """
 
     job: Job
@@ -45,6 +47,8 @@ class Delivery(Generic[_E]):
     task: asyncio.Task[None] | None
     seconds: float
     lost: bool
+    completing: bool
+    completed: bool
     def __init__(self, job: Job, error: BaseException | None = None) -> None: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
 

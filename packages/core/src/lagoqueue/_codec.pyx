@@ -301,6 +301,8 @@ cdef class Delivery:
     cdef public object task
     cdef public double seconds
     cdef public bint lost
+    cdef public bint completing
+    cdef public bint completed
 
     __class_getitem__ = classmethod(types.GenericAlias)
 

@@ -56,6 +56,13 @@ class DriverError(LagoqueueError):
     """The store behind a queue refused or could not be reached; `__cause__` holds its own error."""
 
 
+class OutcomeUnknown(DriverError):
+    """The connection was lost while the store was answering, so what was asked may or may not have been done.
+
+    Every operation of a queue may be repeated: a push with the same id and `exist_ok=True`.
+    """
+
+
 class SchemaMissing(DriverError):
     """The queue's tables are not there."""
 
@@ -118,7 +125,23 @@ class WorkerRunning(LagoqueueError, RuntimeError):
     """`run` was called on a worker that is already running."""
 
 
-# --- Failed jobs ------------------------------------------------------------------------------
+# --- Looking and failed jobs --------------------------------------------------------------------
+
+
+class JobNotFound(LagoqueueError, KeyError):
+    """No live job has this id: none waits under it, and none is reserved."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"there is no live job {job_id!r}: it is done, it failed (see failed_jobs), or never was there"
+        )
+        self.job_id = job_id
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[type[JobNotFound], tuple[str]]:
+        return type(self), (self.job_id,)
 
 
 class FailedJobNotFound(LagoqueueError, KeyError):

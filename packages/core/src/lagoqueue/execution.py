@@ -11,10 +11,10 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
 
 from lagoqueue._time import to_seconds
 from lagoqueue.backoff import Policy, wait_after
+from lagoqueue.current import running
 from lagoqueue.delivery import Delivery, GivenBack
 from lagoqueue.errors import (
     AttemptsExhausted,
@@ -32,22 +32,6 @@ from lagoqueue.job import Job
 from lagoqueue.queue import Settlement
 from lagoqueue.slot_thread import SlotThread
 from lagoqueue.unknown import UnknownNames
-
-_current: ContextVar[Job] = ContextVar("lagoqueue_current_job")
-
-
-def current_job() -> Job:
-    """Return the job whose handler is running; its `receipt` is a fencing token.
-
-    Works in async handlers, in the threads of sync ones, and in what they start.
-
-    Raises:
-        LookupError: Called outside a handler.
-    """
-    try:
-        return _current.get()
-    except LookupError:
-        raise LookupError("current_job() was called outside a handler: no job is running here") from None
 
 
 class Execution:
@@ -95,7 +79,7 @@ class Execution:
             return
         task = asyncio.current_task()
         delivery.task = task
-        token = _current.set(delivery.job)
+        token = running.set(delivery)
         started = time.perf_counter()
         try:
             if handler.is_async:
@@ -117,7 +101,7 @@ class Execution:
         finally:
             delivery.seconds = time.perf_counter() - started
             delivery.task = None
-            _current.reset(token)
+            running.reset(token)
         while task is not None and task.cancelling():  # or the slot's next await would end it
             task.uncancel()
 

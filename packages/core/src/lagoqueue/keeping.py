@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from lagoqueue._log import Log
 from lagoqueue.job import Job
 from lagoqueue.queue import Keeper
 
+_LOG_EVERY = 5.0
+"""Seconds between two records of failed beats: a keeper may beat many times while its store is down."""
+
 
 class KeeperThread:
-    """Extends what a worker holds, every `keeper.interval` seconds, until stopped.
+    """Beats with what a worker holds, at once and every `keeper.interval` seconds, until stopped.
 
     Args:
         keeper: The driver's, used in this thread only.
@@ -27,12 +31,14 @@ class KeeperThread:
         self._held = held
         self._lost = lost
         self._log = log
+        self._log_from = 0.0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lagoqueue-keeper", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
+            self._beat()
             while not self._stopping.wait(self._keeper.interval):
                 self._beat()
         finally:
@@ -40,13 +46,16 @@ class KeeperThread:
 
     def _beat(self) -> None:
         jobs = self._held()
-        if not jobs:
-            return
         try:
-            for job in self._keeper.extend(jobs):
+            for job in self._keeper.beat(jobs):
                 self._lost(job)
         except Exception as error:
-            self._log.warning("extending %d reservations failed; trying again: %s", len(jobs), error)
+            if (now := time.monotonic()) >= self._log_from:
+                self._log_from = now + _LOG_EVERY
+                self._log.warning(
+                    "the keeper's beat for %d reservations failed; trying again: %s: %s",
+                    *(len(jobs), type(error).__name__, error),
+                )
 
     def stop(self, timeout: float) -> None:
         """End the thread and wait for it, up to `timeout` seconds."""

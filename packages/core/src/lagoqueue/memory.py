@@ -18,13 +18,15 @@ import msgspec
 
 from lagoqueue._heap import DelayHeap
 from lagoqueue._line import Entry, Line
+from lagoqueue._looking import Look
 from lagoqueue._loop import call_in
 from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_seconds
-from lagoqueue.errors import DuplicateJob, QueueClosed, QueueEmpty, ReservationLost
+from lagoqueue.errors import DuplicateJob, JobNotFound, QueueClosed, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job, check_job
 from lagoqueue.monitor.memory_failed import MemoryFailedJobs
-from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement
+from lagoqueue.monitor.views import JobDetail, JobPage, LiveState, QueueDepth
+from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement, WorkerInfo
 
 _CLOCK_STEP = 0.001
 """Seconds by which wall and monotonic clock may drift apart before that is taken for a change of the wall clock."""
@@ -185,7 +187,9 @@ class MemoryQueue(Queue):
     def _reserve(self, entry: Entry, now: float) -> Job:
         old = entry.job
         entry.receipt = str(next(self._receipts))
-        entry.handle = self._reserved.push(now + self.visibility_timeout, entry)
+        entry.reserved_at = now
+        entry.reserved_until = now + self.visibility_timeout
+        entry.handle = self._reserved.push(entry.reserved_until, entry)
         entry.job = Job(
             old.id,
             old.name,
@@ -266,9 +270,10 @@ class MemoryQueue(Queue):
     def _extend(self, job: Job) -> None:
         entry = self._owned(job)
         self._reserved.cancel(entry.handle)
-        entry.handle = self._reserved.push(self._clock.monotonic() + self.visibility_timeout, entry)
+        entry.reserved_until = self._clock.monotonic() + self.visibility_timeout
+        entry.handle = self._reserved.push(entry.reserved_until, entry)
 
-    def keeper(self) -> Keeper | None:
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper | None:
         return _MemoryKeeper(self)
 
     async def _requeue(self, job: Job) -> None:
@@ -292,6 +297,38 @@ class MemoryQueue(Queue):
         with self._lock:
             line = self._waiting.get(label)
             return [entry.job for entry in line.in_order()[offset : offset + limit]] if line else []
+
+    def depths(self) -> list[QueueDepth]:
+        """Return what stands under each label that has any live job, sorted by label."""
+        with self._lock:
+            return self._look().depths()
+
+    def browse(self, state: LiveState, queue: str | None, after: str | None, limit: int) -> JobPage:
+        """Return some of the live jobs in one state, as `lagoqueue.monitor.DetailedInspector.jobs` says.
+
+        Raises:
+            InvalidValue: `after` is not the `next` of such a page.
+        """
+        with self._lock:
+            return self._look().page(state, queue, after, limit)
+
+    def find(self, job_id: str) -> JobDetail:
+        """Return one live job whole.
+
+        Raises:
+            JobNotFound: No live job has this id.
+        """
+        with self._lock:
+            look = self._look()
+            entry = self._entries.get(job_id)
+            if entry is None:
+                raise JobNotFound(job_id)
+            return look.detail(entry)
+
+    def _look(self) -> Look:
+        now = self._clock.monotonic()
+        self._reclaim(now)  # an expired reservation is none
+        return Look(self._waiting, self._reserved, now, self._clock.time() - now)
 
     # --- Views and lifecycle --------------------------------------------------------------------
 

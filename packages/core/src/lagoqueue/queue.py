@@ -78,6 +78,20 @@ class SyncProducer(Protocol):
         ...
 
 
+class WorkerInfo(msgspec.Struct, frozen=True):
+    """What a worker tells of itself, for a store that lists the workers that live.
+
+    Attributes:
+        queues: The labels that it serves, in order.
+        concurrency: Handlers that it runs at once.
+        name: Where it runs, "host:pid"; workers of one process share it.
+    """
+
+    queues: tuple[str, ...]
+    concurrency: int
+    name: str
+
+
 class Keeper(ABC):
     """Keeps reservations alive from a thread of its own, with its own connection where it has one.
 
@@ -91,6 +105,14 @@ class Keeper(ABC):
     @abstractmethod
     def extend(self, jobs: Sequence[Job]) -> list[Job]:
         """Extend the reservations by the visibility timeout, and return those that are lost."""
+
+    def beat(self, jobs: Sequence[Job]) -> list[Job]:
+        """Extend what the worker holds, which may be nothing, and return what is lost.
+
+        Called once at the start and then every `interval`. A driver that also notes that the worker
+        is alive overrides it; one that raises is called again after another `interval`.
+        """
+        return self.extend(jobs) if jobs else []
 
     def close(self) -> None:  # noqa: B027 - a keeper without a connection has nothing to close
         """Give back what the keeper holds."""
@@ -256,8 +278,12 @@ class Queue(ABC):
             ReservationLost: The reservation ended before; nothing was changed.
         """
 
-    def keeper(self) -> Keeper | None:
-        """Return what keeps reservations alive from a thread, or None where they never expire."""
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper | None:
+        """Return what keeps reservations alive from a thread, or None where they never expire.
+
+        Args:
+            info: Whose they are; None when it is not a worker that asks.
+        """
         return None
 
     # --- Views and lifecycle --------------------------------------------------------------------
@@ -337,8 +363,8 @@ class NamedQueue(Queue):
     async def extend(self, job: Job) -> None:
         await self.queue.extend(job)
 
-    def keeper(self) -> Keeper | None:
-        return self.queue.keeper()
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper | None:
+        return self.queue.keeper(info)
 
     def named(self, *labels: str) -> Queue:
         return self.queue.named(*labels)

@@ -36,7 +36,16 @@ class Reporter:
     def report(self, delivery: Delivery, lost: bool) -> None:
         """Tell how a delivery ended; `lost` when its settlement was refused."""
         job, error, settlement = delivery.job, delivery.error, delivery.settlement
-        if lost:
+        if delivery.completed:
+            if error is not None:
+                self._log.warning(
+                    "job %s (%s) is done: its handler had completed it before it failed",
+                    *(job.id, job.name),
+                    exc_info=error,
+                    extra=log_fields(job),
+                )
+            notify(self._observers, "processed", job, delivery.seconds)
+        elif lost:
             self._log.warning(
                 "the reservation of job %s (%s) was lost, so it will run again", job.id, job.name, extra=log_fields(job)
             )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,7 @@ from lagoqueue.errors import QueueClosed, QueueEmpty
 from lagoqueue.execution import Execution
 from lagoqueue.job import Job
 from lagoqueue.keeping import KeeperThread
-from lagoqueue.queue import Queue
+from lagoqueue.queue import Queue, WorkerInfo
 from lagoqueue.reporting import Reporter
 from lagoqueue.settler import Settler
 from lagoqueue.slot_thread import SlotThread
@@ -85,7 +87,8 @@ class Run:
 
     async def main(self) -> None:
         """Run until stopped, cancelled, or (in a burst) until nothing is due; then drain."""
-        keeper = self._queue.keeper()
+        name = f"{socket.gethostname()}:{os.getpid()}"
+        keeper = self._queue.keeper(WorkerInfo(self._queue.labels, self._limits.concurrency, name))
         beat = None if keeper is None else KeeperThread(keeper, self._held_jobs, self._lost_soon, self._log)
         settler = asyncio.create_task(self._settler.run(), name="lagoqueue-settler")
         fetcher = self._fetcher = asyncio.create_task(self._fetch(), name="lagoqueue-fetcher")
@@ -150,8 +153,12 @@ class Run:
         if self._slots:
             await asyncio.wait(set(self._slots), timeout=_LAST_WAIT)
         for delivery in self._running.values():
-            self._log.warning("the handler of job %s would not stop; the job is given back", delivery.job.id)
-            self._settler.add(given_back(delivery.job))
+            if delivery.completed:
+                self._log.warning("the handler of job %s would not stop; the job is done already", delivery.job.id)
+                self._settled(delivery, lost=False)
+            else:
+                self._log.warning("the handler of job %s would not stop; the job is given back", delivery.job.id)
+                self._settler.add(given_back(delivery.job))
         self._settler.close()
         await self._until_aborted({settler})
         if not settler.done():
@@ -259,9 +266,9 @@ class Run:
         self._changed.set()  # there is room in the buffer
         if not self._begin(job):
             return
+        key = job.id, job.receipt
         delivery = self._execution.decode(job)
         if delivery.error is None:
-            key = job.id, job.receipt
             self._running[key] = delivery
             self._reporter.started(job)
             try:
@@ -271,8 +278,11 @@ class Run:
                 raise
             finally:
                 del self._running[key]
-        self._execution.decide(delivery)
-        self._settler.add(delivery)
+        if not delivery.completed:
+            self._execution.decide(delivery)
+            self._settler.add(delivery)
+        elif key in self._held:  # else the drain did not wait for it, and has reported it
+            self._settled(delivery, lost=False)
 
     # --- Settle and report ----------------------------------------------------------------------
 
@@ -289,7 +299,9 @@ class Run:
 
     def _held_jobs(self) -> list[Job]:
         """Called from the keeper's thread; copying a dict's values is atomic."""
-        return list(self._held.values())
+        running, held = list(self._running.values()), list(self._held.values())
+        completed = {(delivery.job.id, delivery.job.receipt) for delivery in running if delivery.completed}
+        return [job for job in held if (job.id, job.receipt) not in completed]
 
     def _lost_soon(self, job: Job) -> None:
         """Called from the keeper's thread."""
@@ -299,6 +311,8 @@ class Run:
         """Cancel a handler whose job is another's now, since what it does from here on is done twice."""
         key = job.id, job.receipt
         delivery = self._running.get(key)
+        if delivery is not None and (delivery.completing or delivery.completed):
+            return  # the handler's own doing; if its commit is refused after all, the next beat tells again
         if delivery is not None and delivery.task is not None:
             delivery.lost = True
             delivery.task.cancel()

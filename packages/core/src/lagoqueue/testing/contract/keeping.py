@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from lagoqueue.queue import Keeper, Queue
+from lagoqueue.queue import Keeper, Queue, WorkerInfo
 from lagoqueue.testing.contract.hooks import Hooks, make_job
 
 
 class Keeping(Hooks):
-    def keeper_of(self, queue: Queue) -> Keeper:
-        keeper = queue.keeper()
+    def keeper_of(self, queue: Queue, info: WorkerInfo | None = None) -> Keeper:
+        keeper = queue.keeper(info)
         if keeper is None:
             self.assertFalse(self.supports_expiry, "a driver whose reservations expire must have a keeper")
             self.skipTest("this driver has no keeper")
@@ -57,6 +57,29 @@ class Keeping(Hooks):
         await asyncio.to_thread(keeper.close)
         await queue.ack(second)
         await queue.ack(kept)
+
+    async def test_a_beat_keeps_what_is_held_and_reports_what_is_lost(self) -> None:
+        """It is all that a worker calls."""
+        queue, timeout = await self.expiring()
+        keeper = self.keeper_of(queue)
+        await queue.push_many([make_job("a"), make_job("b")])
+        kept, done = await queue.pop_many(2)
+        await queue.ack(done)
+        await self.advance(timeout * 0.75)
+        lost = await asyncio.to_thread(keeper.beat, [kept, done])
+        self.assertEqual([job.id for job in lost], ["b"])
+        await self.advance(timeout * 0.5)
+        await self.assert_empty(queue)
+        await asyncio.to_thread(keeper.close)
+        await queue.ack(kept)
+
+    async def test_a_worker_that_holds_nothing_beats_as_well(self) -> None:
+        """So that a store may list the workers that live, the idle ones too."""
+        queue, _ = await self.expiring()
+        keeper = self.keeper_of(queue, WorkerInfo(queue.labels, 4, "host:1"))
+        for _ in range(2):
+            self.assertEqual(await asyncio.to_thread(keeper.beat, []), [])
+        await asyncio.to_thread(keeper.close)
 
     async def test_a_view_has_the_keeper_of_its_queue(self) -> None:
         """A worker on `named` labels keeps its jobs as well."""
