@@ -14,6 +14,7 @@ import pytest
 
 from lagoqueue import DriverError, Job, QueueEmpty
 from lagoqueue_sql import SQLQueue
+from lagoqueue_sql.database import Mode
 
 JOB = Job("a", "Example", b"{}")
 
@@ -116,10 +117,9 @@ async def test_wal_is_on_and_stays_with_the_file(queue: SQLQueue, path: Path) ->
 async def test_synchronous_reaches_the_connection(url: str, synchronous: str, level: int) -> None:
     async with SQLQueue(url, synchronous=synchronous, busy_timeout=1.5) as queue:  # type: ignore[arg-type]
         await queue.setup()
-        pragmas = await queue._read(
-            lambda connection, sql: [
-                connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "busy_timeout")
-            ]
+        names = ("synchronous", "busy_timeout")
+        pragmas = await queue._run(
+            lambda link, now: [link.rows(f"PRAGMA {name}", {})[0][0] for name in names], Mode.READ
         )
         assert pragmas == [level, 1500]
 

@@ -1,13 +1,16 @@
-"""Random histories on a SQLite file, every answer compared with the model's."""
+"""Random histories on SQLite and PostgreSQL, every answer compared with the model's; MySQL has a file of its own."""
 
 from __future__ import annotations
 
 import tempfile
+import uuid
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
 
+import servers
 from lagoqueue.queue import Queue
 from lagoqueue.testing import ManualClock
 from lagoqueue.testing.machine import QueueMachine
@@ -38,5 +41,29 @@ class SQLiteMachine(QueueMachine):
             self.folder.cleanup()
 
 
+class PostgreSQLMachine(QueueMachine):
+    """Every history has tables of its own, all in one database."""
+
+    url: ClassVar[str] = ""
+
+    async def open_queue(self, clock: ManualClock, *, visibility_timeout: float) -> Queue:
+        if not self.url:
+            type(self).url = servers.shared_postgresql().create_database()
+        self.table = f"t{uuid.uuid4().hex}"
+        return await self._open(clock)
+
+    async def _open(self, clock: ManualClock) -> SQLQueue:
+        queue = SQLQueue(self.url, table=self.table, visibility_timeout=self.visibility_timeout, _clock=clock)
+        await queue.setup()
+        return queue
+
+    async def reopen(self, queue: Queue, clock: ManualClock) -> Queue | None:
+        await queue.close()
+        return await self._open(clock)
+
+
 TestSQLite = SQLiteMachine.TestCase
 TestSQLite.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+
+TestPostgreSQL = PostgreSQLMachine.TestCase
+TestPostgreSQL.settings = settings(max_examples=100, stateful_step_count=50, deadline=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -50,11 +50,12 @@ async def test_expired_reservations_come_back_while_there_is_other_work(url: str
 
 
 async def test_a_clock_set_back_does_not_stop_recovery(url: str) -> None:
-    async with SQLQueue(url, visibility_timeout=5, synchronous="normal", _clock=ManualClock(2_000_000_000)) as queue:
+    clock = ManualClock(2_000_000_000)
+    async with SQLQueue(url, visibility_timeout=5, synchronous="normal", _clock=clock) as queue:
         await queue.setup()
         with pytest.raises(QueueEmpty):
             await queue.pop()  # the last look for expired ones is now hours ahead of the clock
-        queue._clock = clock = ManualClock(1_999_990_000)
+        clock._start -= 10_000
         await queue.push_many(jobs("a", "b", "c"))
         assert (await queue.pop()).id == "a"
         clock.advance(6)
@@ -150,10 +151,14 @@ async def test_jobs_and_failures_survive_a_new_queue_object(queue: SQLQueue, url
         assert (job.payload, job.headers, job.priority, job.attempts) == (pushed.payload, pushed.headers, -3, 1)
 
 
-async def test_the_metadata_reads_the_tables(queue: SQLQueue) -> None:
+async def test_the_metadata_reads_the_tables(queue: SQLQueue, url: str) -> None:
     table = queue.metadata.tables["jobs"]
     await queue.push_many(jobs("a"))
     job = await queue.pop()
-    row = await queue._read(lambda connection, sql: connection.execute(sa.select(table)).one())
-    assert (row.id, row.available_at, row.receipt) == ("a", job.available_at, job.receipt)
-    assert row.reserved_until - row.reserved_at == timedelta(minutes=15)
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(table)).one()
+    engine.dispose()
+    assert (row.id, f"{row.seq}-{row.receipt}") == ("a", job.receipt)
+    assert job.available_at == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=row.available_at)
+    assert row.reserved_until - row.reserved_at == 15 * 60 * 1_000_000

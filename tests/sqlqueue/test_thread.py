@@ -11,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from lagoqueue import Job, QueueClosed, QueueEmpty, dispatch_sync
 from lagoqueue_sql import SQLQueue
+from lagoqueue_sql.database import Mode
+from lagoqueue_sql.link import Link
 from tests.sqlqueue.payloads import Effect
 
 JOB = Job("a", "Example", b"{}")
@@ -27,12 +28,12 @@ class Gate:
         self.reached = threading.Event()
         self.open = threading.Event()
 
-    def hold(self, connection: sa.Connection) -> None:
+    def hold(self, _: object) -> None:
         self.reached.set()
         assert self.open.wait(10)
 
     def holding(self, queue: SQLQueue) -> asyncio.Task[None]:
-        return asyncio.create_task(queue._thread.run(self.hold, write=False))
+        return asyncio.create_task(queue._thread.run(self.hold))
 
 
 async def test_a_pop_cancelled_before_it_ran_claims_nothing(queue: SQLQueue) -> None:
@@ -59,11 +60,11 @@ async def test_a_pop_cancelled_after_its_claim_gives_back_job_and_attempt(
     gate = Gate()
     run = queue._database.run
 
-    def committed(connection: sa.Connection, function: Callable[[sa.Connection], Any], *, write: bool) -> Any:
-        result = run(connection, function, write=write)
+    def committed(link: Link, function: Callable[[Link], Any], mode: Mode) -> Any:
+        result = run(link, function, mode)
         if not late:
             monkeypatch.undo()
-            gate.hold(connection)
+            gate.hold(link)
         return result
 
     if late:
@@ -85,8 +86,11 @@ async def test_a_pop_cancelled_after_its_claim_gives_back_job_and_attempt(
 
 async def _claimed_elsewhere(queue: SQLQueue) -> bool:
     """Look with a connection of this thread's own, without a turn of the loop."""
-    with queue._database.engine.connect() as connection:
-        return connection.exec_driver_sql("SELECT count(*) FROM jobs WHERE reserved_at IS NOT NULL").scalar() == 1
+    link = queue._database.open()
+    try:
+        return bool(link.rows("SELECT count(*) FROM jobs WHERE reserved_at IS NOT NULL", {})[0][0] == 1)
+    finally:
+        queue._database.close(link)
 
 
 async def test_close_ends_waiting_pops_and_later_calls(queue: SQLQueue) -> None:
@@ -115,13 +119,13 @@ async def test_a_queue_that_was_never_used_closes_too(url: str) -> None:
 
 
 async def test_the_thread_outlives_whatever_a_function_raises(queue: SQLQueue) -> None:
-    def broken(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("DELETE FROM jobs")
+    def broken(link: Link) -> None:
+        link.run("DELETE FROM jobs")
         raise SystemExit(3)
 
     await queue.push(JOB)
     with pytest.raises(SystemExit):
-        await queue._thread.run(broken)
+        await queue._thread.run(lambda store: store.run(broken, Mode.ATOMIC))
     assert await queue.size() == 1  # rolled back, and still there to say so
 
 

@@ -1,112 +1,140 @@
-"""Claiming: reserve due jobs, let expired reservations go, and know when to look again."""
+"""Claiming: reserve due jobs, let expired reservations go, and know when to ask again."""
 
 from __future__ import annotations
 
+import time
+import uuid
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from sqlalchemy import Connection
-
-from lagoqueue.job import MAX_PRIORITY, Job
-from lagoqueue_sql.rows import row_job
+from lagoqueue._time import Clock
+from lagoqueue.job import Job
+from lagoqueue_sql.database import Database
+from lagoqueue_sql.link import Link, Row
+from lagoqueue_sql.outlook import Outlook
+from lagoqueue_sql.rows import duration, row_job
 from lagoqueue_sql.statements import Statements
 
-AVAILABLE_AT, SEQ = 4, 8
+AVAILABLE_AT, QUEUE, PRIORITY, SEQ = 4, 5, 6, 8
 """Where `claim` returns them: among the columns of a job, and behind those."""
 
-SWEEP_EVERY = 1_000_000
-"""Microseconds between two looks for expired reservations while there is other work."""
+LONGEST_SWEEP = 5.0
+"""Seconds between two looks for expired reservations, or a quarter of the visibility timeout if that is shorter."""
+
+FULL_SWEEP = 60.0
+"""Seconds between two looks for those that should have been found before: a clock was set back."""
+
+_MARGIN = 2_000_000
+"""Microseconds by which a look for expired reservations overlaps with the one before."""
 
 
 class Claim(NamedTuple):
-    """What a claim found; without jobs, `look_again` is the next instant at which there may be one."""
+    """What a claim found; without jobs, `again` is when to ask again, on the clock's monotonic time.
+
+    `looked` when it made sure, with a look of its own.
+    """
 
     jobs: list[Job]
-    look_again: int | None = None
+    again: float
+    looked: bool = False
 
 
-class Sweep:
-    """Remembers when expired reservations are due to be looked for; one for each queue object.
+class Claimer:
+    """Claims for one queue object, always in the same thread."""
 
-    Looking is a statement of its own, so it is not done at every claim: only when the first known
-    reservation expires, once a second for those that others made since, and when nothing is due.
-    """
+    def __init__(self, database: Database, sql: Statements, clock: Clock, visibility_timeout: float) -> None:
+        self.outlook = Outlook(clock, database.look_every)
+        self._database = database
+        self._sql = sql
+        self._clock = clock
+        self._timeout = duration(visibility_timeout)
+        self._sweep_every = min(LONGEST_SWEEP, visibility_timeout / 4)
+        self._next_sweep = clock.monotonic()
+        self._next_full_sweep = clock.monotonic()
+        self._swept = 0
 
-    def __init__(self, visibility_timeout: int) -> None:
-        self._visibility_timeout = visibility_timeout
-        self._last = 0
-        self._next = 0
+    def claim(
+        self, link: Link, labels: Sequence[str], limit: int, *, now: int, worker: str | None, token: str, thorough: bool
+    ) -> Claim:
+        """Reserve up to `limit` due jobs in the contract's order.
 
-    def is_due(self, now: int) -> bool:
-        return now >= self._next or now < self._last  # the second: the clock was set back
+        Args:
+            link: Runs the statements.
+            labels: Where to look, in order.
+            limit: How many at most.
+            now: The caller's time in microseconds, for stores without a clock.
+            worker: Who claims, if a worker does.
+            token: The random part of the receipts; new for each call.
+            thorough: When nothing is found, make sure that nothing is there.
+        """
+        swept = self.sweep_is_due()
+        if swept:
+            self._sweep(link, now)
+        looked = self.outlook.is_stale(labels)
+        if looked:
+            self.look(link, labels, now=now)
+        jobs = self._reserve(link, labels, limit, now, worker, token)
+        if not jobs and thorough and not (swept and looked):
+            self._sweep(link, now)
+            self.look(link, labels, now=now)
+            jobs = self._reserve(link, labels, limit, now, worker, token)
+            looked = True
+        return Claim(jobs, self.again(labels), looked)
 
-    def run(self, connection: Connection, sql: Statements, now: int) -> int:
-        """Let the expired reservations go and return how many there were."""
-        expired = connection.execute(sql.reclaim, {"now": now}).rowcount
-        first = connection.execute(sql.next_expiry).scalar()
-        self._last = now
-        self._next = now + min(SWEEP_EVERY, self._visibility_timeout)
-        if first is not None:
-            self._next = min(self._next, first)
-        return expired
+    def sweep_is_due(self) -> bool:
+        """Tell whether expired reservations are to be looked for now."""
+        return self._clock.monotonic() >= self._next_sweep
+
+    def look(self, link: Link, labels: Sequence[str], *, now: int) -> None:
+        """Read which levels hold waiting jobs, and from when on."""
+        began = time.perf_counter()
+        rows = self._database.look(link, self._sql, labels, now)
+        cost = time.perf_counter() - began
+        levels = [(queue, priority, first) for queue, priority, first, _ in rows if first is not None]
+        self.outlook.saw(labels, levels, rows[0][3], cost)
+
+    def again(self, labels: Sequence[str]) -> float:
+        """Return when there may be something to claim that is not there now, on the clock's monotonic time."""
+        due = self.outlook.next_due(labels) if self.outlook.is_certain(labels) else self.outlook.stale_at(labels)
+        return self._next_sweep if due is None else min(due, self._next_sweep)
+
+    def _reserve(
+        self, link: Link, labels: Sequence[str], limit: int, now: int, worker: str | None, token: str
+    ) -> list[Job]:
+        levels = self.outlook.due_levels(labels)
+        if not levels:
+            return []
+        values = {"now": now, "timeout": self._timeout, "receipt": token, "worker": worker, "limit": limit}
+        rows = self._database.claim(link, self._sql, levels, values)
+        taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT]) for row in rows]
+        self.outlook.claimed(levels, taken, short=len(rows) < limit)
+        return [row_job(row, f"{row[SEQ]}-{token}") for row in in_order(rows, labels)]
+
+    def _sweep(self, link: Link, now: int) -> None:
+        """Let expired reservations go. Looks only at what expired since the last time, for the same reason as a claim."""
+        clock = self._clock.monotonic()
+        if (
+            clock >= self._next_full_sweep or self.outlook.store_time() < self._swept
+        ):  # the second: a clock was set back
+            self._swept = 0
+            self._next_full_sweep = clock + FULL_SWEEP
+        self._next_sweep = clock + self._sweep_every
+        for queue, priority, at in self._database.reclaim(link, self._sql, {"now": now, "since": self._swept}):
+            self.outlook.expect(queue, priority, at)
+        self._swept = max(0, self.outlook.store_time() - _MARGIN)
 
 
-def claim(
-    connection: Connection,
-    sql: Statements,
-    labels: Sequence[str],
-    limit: int,
-    *,
-    now: int,
-    until: int,
-    receipt: str,
-    sweep: Sweep,
-) -> Claim:
-    """Reserve up to `limit` due jobs under `receipt` until `until`, in the contract's order."""
-    swept = sweep.is_due(now)
-    if swept:
-        sweep.run(connection, sql, now)
-    jobs = _reserve(connection, sql, labels, limit, now, until, receipt)
-    if not jobs and not swept and sweep.run(connection, sql, now):
-        jobs = _reserve(connection, sql, labels, limit, now, until, receipt)
-    return Claim(jobs) if jobs else Claim([], earliest(connection, sql, labels))
+def in_order(rows: Sequence[Row], labels: Sequence[str]) -> list[Row]:
+    """Return claimed rows in the order in which they are to run."""
+    ordered = sorted(rows, key=itemgetter(AVAILABLE_AT, SEQ))
+    if len(ordered) > 1:
+        ordered.sort(key=itemgetter(PRIORITY), reverse=True)  # stable, as is the next
+        if len(labels) > 1:
+            ordered.sort(key=lambda row: labels.index(row[QUEUE]))
+    return ordered
 
 
-def earliest(connection: Connection, sql: Statements, labels: Sequence[str]) -> int | None:
-    """Return the first instant at which a claim could find a job; None while nothing is there. Only reads."""
-    instants = [connection.execute(sql.earliest, {"queue": label}).scalar() for label in labels]
-    instants.append(connection.execute(sql.next_expiry).scalar())
-    return min((instant for instant in instants if instant is not None), default=None)
-
-
-def _reserve(
-    connection: Connection, sql: Statements, labels: Sequence[str], limit: int, now: int, until: int, receipt: str
-) -> list[Job]:
-    """Go through the labels, and in each through the priorities that have a due job.
-
-    One priority at a time: within it the due jobs are one range of the index, so the jobs that are
-    delayed, however many, are never read.
-    """
-    jobs: list[Job] = []
-    for label in labels:
-        below = MAX_PRIORITY + 1
-        while len(jobs) < limit:
-            level = _due_level(connection, sql, label, below, now)
-            if level is None:
-                break
-            values = {"queue": label, "level": level, "now": now, "until": until, "receipt": receipt}
-            rows = connection.execute(sql.claim, {**values, "limit": limit - len(jobs)}).all()
-            jobs += [row_job(row, receipt) for row in sorted(rows, key=itemgetter(AVAILABLE_AT, SEQ))]
-            below = level
-    return jobs
-
-
-def _due_level(connection: Connection, sql: Statements, label: str, below: int, now: int) -> int | None:
-    """Return the highest priority below `below` that has a due job."""
-    head = connection.execute(sql.head, {"queue": label, "below": below}).one_or_none()
-    if head is None:
-        return None
-    if head.available_at <= now:
-        return int(head.priority)  # nearly always; the statement below costs several times as much
-    return connection.execute(sql.due_level, {"queue": label, "below": head.priority, "now": now}).scalar()
+def new_token() -> str:
+    """Return the random part of the receipts of one claim."""
+    return uuid.uuid4().hex

@@ -5,91 +5,118 @@ from __future__ import annotations
 import random
 import uuid
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
-from functools import partial
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar, overload
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_seconds
-from lagoqueue.errors import InvalidValue, QueueEmpty, ReservationLost
+from lagoqueue.errors import OutcomeUnknown, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
-from lagoqueue.job import Job, check_job
-from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement
-from lagoqueue_sql import versioning
-from lagoqueue_sql.claim import Claim, Sweep, claim, earliest
-from lagoqueue_sql.dialects.sqlite import SQLite, Synchronous
-from lagoqueue_sql.dialects.sqlite_statements import SQLiteStatements
+from lagoqueue.job import Job
+from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement, WorkerInfo
+from lagoqueue_sql import waking
+from lagoqueue_sql.chores import QueueChores
+from lagoqueue_sql.claim import Claim, Claimer, new_token
+from lagoqueue_sql.completing import AsyncTarget, Completing, Engines, SyncTarget, completing_with
+from lagoqueue_sql.connecting import Options, Wakeup, to_database, to_url
+from lagoqueue_sql.database import Mode
+from lagoqueue_sql.dialects.sqlite import Synchronous
 from lagoqueue_sql.failed import SQLFailedJobs
 from lagoqueue_sql.keeper import SQLKeeper
-from lagoqueue_sql.push import push
+from lagoqueue_sql.link import Link, Row
+from lagoqueue_sql.push import push, rows_to_push
 from lagoqueue_sql.rows import duration
 from lagoqueue_sql.schema import Schema
-from lagoqueue_sql.settle import extend, settle
-from lagoqueue_sql.statements import Statements, build
+from lagoqueue_sql.settle import Key, extend, key_of, settle, settle_mode
+from lagoqueue_sql.statements import build
 from lagoqueue_sql.store import Store
 from lagoqueue_sql.thread import OwnerThread
 from lagoqueue_sql.waiting import Bell
+from lagoqueue_sql.within import AsyncHandle, SyncHandle, SyncWithin, Within, bind
 
 T = TypeVar("T")
 
-POLL = 0.05
-"""Seconds between two looks for what other processes pushed, while a pop waits."""
-
 
 class SQLQueue(Queue):
-    """A durable queue in a SQL database; this version supports SQLite files.
+    """A durable queue in a SQL database: PostgreSQL, MySQL, MariaDB or SQLite.
 
     ::
 
-        queue = SQLQueue("sqlite:///jobs.db")
+        queue = SQLQueue("postgresql://user@host/database")
         await queue.setup()
 
-    Several processes may use one file at once. Safe from threads and several event loops; a forked
+    Any number of processes may use it at once. Safe from threads and several event loops; a forked
     child opens its own connection. It connects when it is first used.
 
     Args:
-        url_or_engine: A SQLAlchemy URL, or an Engine, of which the URL is used.
+        url_or_engine: A SQLAlchemy URL, Engine or AsyncEngine. Of an engine the URL is used: the queue
+            keeps its own connection, in a thread of its own, since it must never wait for the
+            application's pool. `completing` gives out the engine's connections.
         table: Table of the live jobs.
         failed_table: Table of the failed jobs; `failed_` and the other's name unless given.
         visibility_timeout: How long a reservation lasts unless it is extended; a worker extends
             its own for as long as it lives.
-        synchronous: "full" makes each push wait for the disk, so that it survives a power cut;
+        timeout: How long one call may wait for a server before the connection is given up.
+        wakeup: On PostgreSQL, "notify" wakes waiting workers when a job is pushed, over a second
+            connection that listens; "poll" makes do without, as behind pgbouncer's transaction mode.
+        prepared_statements: False on PostgreSQL behind a pooler that hands connections round.
+        synchronous: On SQLite, "full" makes each push wait for the disk, so that it survives a power cut;
             "normal" survives a crash of the process, but a power cut may take the last pushes.
-        busy_timeout: How long to wait while another process holds the write lock.
+        busy_timeout: On SQLite, how long to wait while another process holds the write lock.
+        connect_args: Passed to the driver's connect, such as TLS settings.
+
+    Durations are seconds or timedeltas.
 
     Raises:
-        InvalidValue: A setting is outside what it may be, or the database is not supported.
+        InvalidValue: A setting is outside what it may be or is for another database, or the database
+            or its driver is not supported.
     """
 
     def __init__(
         self,
-        url_or_engine: str | sa.URL | sa.Engine,
+        url_or_engine: str | sa.URL | sa.Engine | AsyncEngine,
         *,
         table: str = "jobs",
         failed_table: str | None = None,
         visibility_timeout: Seconds = timedelta(minutes=15),
-        synchronous: Synchronous = "full",
-        busy_timeout: Seconds = 5.0,
+        timeout: Seconds = 10.0,
+        wakeup: Wakeup | None = None,
+        prepared_statements: bool | None = None,
+        synchronous: Synchronous | None = None,
+        busy_timeout: Seconds | None = None,
+        connect_args: Mapping[str, Any] | None = None,
         _clock: Clock | None = None,
     ) -> None:
         super().__init__()
         self.visibility_timeout = to_seconds(visibility_timeout, "visibility_timeout", positive=True)
-        self._database = SQLite(
-            _url(url_or_engine), synchronous=synchronous, busy_timeout=to_seconds(busy_timeout, "busy_timeout")
-        )
-        dialect = self._database.engine.dialect
-        self._schema = Schema(table, f"failed_{table}" if failed_table is None else failed_table, dialect)
-        self._sql = build(self._schema, SQLiteStatements())
+        options = Options(timeout, wakeup, prepared_statements, synchronous, busy_timeout, connect_args)
+        self._database = to_database(to_url(url_or_engine), options)
+        failed_table = f"failed_{table}" if failed_table is None else failed_table
+        self._schema = Schema(table, failed_table, self._database.dialect)
+        self._spelled = cache(partial(build, self._schema, self._database.statements, server_clock=_clock is None))
+        self._sql = self._spelled(self._database.placeholders)
+        self._engines = Engines(url_or_engine, self._database, options)
         self._clock: Clock = SystemClock() if _clock is None else _clock
-        self._sweep = Sweep(duration(self.visibility_timeout))
+        self._now = partial(_micros, self._clock)
+        self._claimer = Claimer(self._database, self._sql, self._clock, self.visibility_timeout)
         self._bell = Bell()
+        self._heard = 0
+        self._keepers: list[SQLKeeper] = []
+        self._enrolled: set[str] = set()
+        self._unsure: set[Key] = set()
+        self._lost_tokens: set[str] = set()
         self._failed_jobs = SQLFailedJobs(self)
-        self._make_store = partial(Store, self._database, self._schema)
-        self._thread = OwnerThread(self._make_store, f"lagoqueue-sql {table}")
-        weakref.finalize(self, self._thread.stop)
+        self._make_store = partial(Store, self._database, self._schema, self._sql)
+        channel = waking.channel(self._database, table, options.wakeup)
+        self._chores = QueueChores(self._sql, table, channel and channel.notify, self._now)
+        self._thread = OwnerThread(self._make_store, f"lagoqueue-sql {table}", self._chores)
+        self._ear = waking.LazyEar(self._database, channel, self._bell)
+        weakref.finalize(self, _let_go, self._thread, self._ear)
 
     @property
     def metadata(self) -> sa.MetaData:
@@ -102,13 +129,17 @@ class SQLQueue(Queue):
         return self._failed_jobs
 
     async def setup(self) -> None:
-        """Make the tables unless they are there. Harmless when repeated, and when many processes do it at once.
+        """Make the tables, or bring older ones up to date. Harmless when repeated, and when many do it at once.
 
         Raises:
             SchemaTooNew: The tables were made by a newer version.
-            DriverError: The file cannot be used, SQLite is too old, or another program's table is in the way.
+            DriverError: The database cannot be used or is too old, or another program's table is in the way.
         """
-        await self._thread.run(lambda connection: versioning.setup(connection, self._schema), checked=False)
+        await self._thread.run(Store.setup)
+
+    def setup_sync(self) -> None:
+        """Do as `setup` does, from any thread, and block it meanwhile."""
+        self._thread.run_blocking(Store.setup)
 
     # --- Push -----------------------------------------------------------------------------------------
 
@@ -120,26 +151,69 @@ class SQLQueue(Queue):
 
         Raises:
             DuplicateJob: An id is live or comes twice, and `exist_ok` was not given. Nothing was pushed.
+            OutcomeUnknown: The connection was lost; push again with `exist_ok`.
         """
-        stored = await self._write(self._push(jobs, delay, exist_ok))
-        self._bell.ring()
-        return stored
+        return await self._thread.run(self._push(jobs, delay, exist_ok))
 
     def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """Push from any thread, with or without an event loop, and block it until that is done; see `push`."""
-        function = self._push([job], delay, exist_ok)
-        stored = self._thread.run_blocking(lambda connection: function(connection, self._sql, self._now()))
-        self._bell.ring()
-        return stored == 1
+        return self.push_many_sync([job], delay=delay, exist_ok=exist_ok) == 1
 
-    def _push(
-        self, jobs: Sequence[Job], delay: float | None, exist_ok: bool
-    ) -> Callable[[sa.Connection, Statements, int], int]:
-        for job in jobs:
-            check_job(job)
-        if delay is not None:
-            delay = to_seconds(delay, "delay")
-        return lambda connection, sql, now: push(connection, sql, jobs, now=now, delay=delay, exist_ok=exist_ok)
+    def push_many_sync(self, jobs: Sequence[Job], *, delay: float | None = None, exist_ok: bool = False) -> int:
+        """Push several jobs from any thread, all or none; see `push_many`."""
+        return self._thread.run_blocking(self._push(jobs, delay, exist_ok))
+
+    def _push(self, jobs: Sequence[Job], delay: float | None, exist_ok: bool) -> Callable[[Store], int]:
+        rows = rows_to_push(jobs, delay, 0)
+        mode = Mode.SINGLE if len(rows) == 1 else Mode.ATOMIC
+
+        def run(store: Store) -> int:
+            now = self._now()
+            for row in rows:
+                row["now"] = now
+            stored = store.run(lambda link: push(self._database, link, self._sql, rows, exist_ok=exist_ok), mode)
+            self._chores.count("pushed", [row["queue"] for row in rows[:stored]])
+            self._arrived((row["queue"], row["priority"], row["available_at"]) for row in rows)
+            return stored
+
+        return run
+
+    @overload
+    def within(self, connection: AsyncHandle) -> Within: ...
+    @overload
+    def within(self, connection: SyncHandle) -> SyncWithin: ...
+    def within(self, connection: AsyncHandle | SyncHandle) -> Within | SyncWithin:
+        """Return a producer whose jobs are stored in your transaction: they exist once you commit, or never.
+
+        ::
+
+            await dispatch(queue.within(session), SendWelcomeEmail(user_id=42))
+            await session.commit()
+
+        Args:
+            connection: A connection to the queue's own database: a SQLAlchemy AsyncSession or
+                AsyncConnection, or a psycopg AsyncConnection, for `dispatch`; a SQLAlchemy Session or
+                Connection, one of psycopg, psycopg2, sqlite3, PyMySQL or mysqlclient, or
+                `django.db.connection`, for `dispatch_sync`.
+
+        Raises:
+            InvalidValue: It is of no kind that is known, or of another database than the queue.
+        """
+        return bind(self, connection)
+
+    def _wake(self) -> None:
+        """From any thread: jobs came to wait that were not pushed by the queue's own; wake who waits for them."""
+        self._claimer.outlook.distrust()
+        self._bell.ring()
+        self._chores.notify()
+        self._thread.poke()
+
+    def _arrived(self, jobs: Iterable[tuple[str, int, int | None]]) -> None:
+        """In the thread: jobs came to wait, given as queue, priority and instant; wake who waits for them."""
+        for queue, priority, at in jobs:
+            self._claimer.outlook.expect(queue, priority, at)
+        self._bell.ring()
+        self._chores.notify()
 
     # --- Pop ------------------------------------------------------------------------------------------
 
@@ -154,45 +228,86 @@ class SQLQueue(Queue):
         """
         at_least_one(limit, "limit")
         wait = to_seconds(wait, "wait")
-        labels = self.labels if labels is None else labels
-        deadline = self._clock.monotonic() + wait
+        labels = tuple(self.labels if labels is None else labels)
+        clock = self._clock.monotonic
+        deadline = clock() + wait
+        self._ear.open()
         with self._bell.listening() as listener:  # from before the first look, so that no push slips through
-            found = await self._claim(labels, limit)
+            found = await self._claim(labels, limit, thorough=wait == 0)
+            looked = found.looked
             while not found.jobs:
-                left = deadline - self._clock.monotonic()
-                if left <= 0:
+                if clock() >= deadline and looked:
                     raise QueueEmpty(f"no job came due within {wait:g} seconds")
-                rang = await listener.wait(self._clock, min(left, self._until_next_look(found.look_again)))
-                found = await (self._claim(labels, limit) if rang else self._look(labels, limit))
+                if clock() >= deadline:
+                    found = await self._claim(labels, limit, thorough=True)
+                else:
+                    poll = clock() + self._database.poll * random.uniform(0.75, 1.0)  # noqa: S311 - not all in step
+                    if await listener.wait(self._clock, min(poll, deadline, found.again)):
+                        found = await self._claim(labels, limit)
+                    elif clock() < deadline or found.again <= deadline:
+                        found = await self._look(labels, limit)
+                looked = looked or found.looked
         return found.jobs
 
-    def _until_next_look(self, look_again: int | None) -> float:
-        pause = POLL * random.uniform(0.75, 1.25)  # noqa: S311 - so that idle processes do not look in step
-        if look_again is not None:
-            pause = min(pause, max(0.0, (look_again - self._now()) / 1_000_000))
-        return pause
-
     async def _look(self, labels: Sequence[str], limit: int) -> Claim:
-        """Claim only when there is something to claim, so that waiting takes no write lock."""
-        look_again = await self._read(lambda connection, sql: earliest(connection, sql, labels))
-        if look_again is not None and look_again <= self._now():
-            return await self._claim(labels, limit)
-        return Claim([], look_again)
+        """Claim only when there is something to claim, so that waiting takes no lock."""
+        claimer = self._claimer
 
-    async def _claim(self, labels: Sequence[str], limit: int) -> Claim:
-        receipt = uuid.uuid4().hex
+        def look(store: Store) -> Claim | None:
+            if store.may_have_changed() or claimer.again(labels) <= self._clock.monotonic():
+                store.run(lambda link: claimer.look(link, labels, now=self._now()), Mode.READ)
+            if claimer.outlook.due_levels(labels) or claimer.sweep_is_due():
+                return None
+            return Claim([], claimer.again(labels), looked=True)
 
-        def reserve(connection: sa.Connection) -> Claim:
-            now = self._now()
-            until = now + duration(self.visibility_timeout)
-            return claim(connection, self._sql, labels, limit, now=now, until=until, receipt=receipt, sweep=self._sweep)
+        return await self._thread.run(look) or await self._claim(labels, limit)
 
+    async def _claim(self, labels: Sequence[str], limit: int, *, thorough: bool = False) -> Claim:
+        reserve = partial(self._reserve, labels=labels, limit=limit, thorough=thorough)
         return await self._thread.run(reserve, undo=self._give_back)
 
-    def _give_back(self, connection: sa.Connection, found: Claim) -> None:
+    def _reserve(self, store: Store, labels: Sequence[str], limit: int, thorough: bool) -> Claim:
+        """In the thread: claim, once more if the connection is lost, and give back what a lost answer held."""
+        if self._heard != self._bell.rung:
+            self._heard = self._bell.rung
+            self._claimer.outlook.stir()
+        worker = None
+        if self._keepers:
+            keeper = self._keepers[0]
+            worker = keeper.worker
+            if worker not in self._enrolled:
+                store.run(keeper.enrol, Mode.ATOMIC)
+                self._enrolled.add(worker)
+        try:
+            return self._reserve_once(store, labels, limit, thorough, worker)
+        except OutcomeUnknown:
+            return self._reserve_once(store, labels, limit, thorough, worker)
+
+    def _reserve_once(
+        self, store: Store, labels: Sequence[str], limit: int, thorough: bool, worker: str | None
+    ) -> Claim:
+        token = new_token()
+
+        def claim(link: Link) -> Claim:
+            for lost in self._lost_tokens:
+                link.count(self._sql.give_back, {"receipt": lost})
+            return self._claimer.claim(
+                link, labels, limit, now=self._now(), worker=worker, token=token, thorough=thorough
+            )
+
+        try:
+            found = store.run(claim, self._database.claim_mode)
+        except OutcomeUnknown:
+            self._lost_tokens.add(token)
+            raise
+        self._lost_tokens.clear()
+        return found
+
+    def _give_back(self, link: Link, found: Claim) -> None:
         """Release what a cancelled pop had reserved, as if it had never been."""
-        settle(connection, self._sql, [Settlement(job, "release") for job in found.jobs], now=self._now())
-        self._bell.ring()
+        releases = [Settlement(job, "release") for job in found.jobs]
+        settle(self._database, link, self._sql, releases, now=self._now())
+        self._arrived((job.queue, job.priority, None) for job in found.jobs)
 
     # --- Settle ---------------------------------------------------------------------------------------
 
@@ -202,46 +317,122 @@ class SQLQueue(Queue):
         Returns:
             The jobs whose reservation was lost; nothing was changed for those.
         """
-        if not settlements:
-            return []
-        lost = await self._write(lambda connection, sql, now: settle(connection, sql, settlements, now=now))
-        if any(settlement.action in ("nack", "release") for settlement in settlements):
-            self._bell.ring()
+        return await self._thread.run(partial(self._settle, settlements)) if settlements else []
+
+    def _settle(self, settlements: Sequence[Settlement], store: Store) -> list[Job]:
+        """In the thread: settle, and once more if the connection is lost before the answer came."""
+        try:
+            lost = self._settle_once(settlements, store)
+        except OutcomeUnknown:
+            lost = self._settle_once(settlements, store)
+        gone = {id(job) for job in lost}
+        done = [settlement for settlement in settlements if id(settlement.job) not in gone]
+        for action, field in (("ack", "processed"), ("fail", "failed"), ("nack", "retried")):
+            self._chores.count(field, [each.job.queue for each in done if each.action == action])
+        back = [each.job for each in done if each.action in ("nack", "release")]
+        if back:
+            self._arrived((job.queue, job.priority, None) for job in back)
+        return lost
+
+    def _settle_once(self, settlements: Sequence[Settlement], store: Store) -> list[Job]:
+        mode = settle_mode(self._database, settlements)
+        unsure = self._unsure.intersection(key_of(each.job) for each in settlements) if self._unsure else ()
+        try:
+            lost = store.run(
+                lambda link: settle(self._database, link, self._sql, settlements, now=self._now(), unsure=unsure), mode
+            )
+        except OutcomeUnknown:
+            self._unsure.update(key_of(each.job) for each in settlements)
+            raise
+        self._unsure.difference_update(unsure)
         return lost
 
     async def ack(self, job: Job) -> None:
-        await self._settle(Settlement(job, "ack"))
+        await self._settle_one(Settlement(job, "ack"))
 
     async def nack(self, job: Job, retry_after: float = 0.0) -> None:
-        await self._settle(Settlement(job, "nack", to_seconds(retry_after, "retry_after")))
+        await self._settle_one(Settlement(job, "nack", to_seconds(retry_after, "retry_after")))
 
     async def release(self, job: Job, delay: float = 0.0) -> None:
         """Return a reserved job without spending its attempt, due again in `delay` seconds."""
-        await self._settle(Settlement(job, "release", to_seconds(delay, "delay")))
+        await self._settle_one(Settlement(job, "release", to_seconds(delay, "delay")))
 
     async def fail(self, job: Job, failure: Failure | None = None) -> None:
         """Move a reserved job to `failed_jobs`, in one transaction."""
-        await self._settle(Settlement(job, "fail", failure=failure))
+        await self._settle_one(Settlement(job, "fail", failure=failure))
 
-    async def _settle(self, settlement: Settlement) -> None:
+    async def _settle_one(self, settlement: Settlement) -> None:
         if await self.settle([settlement]):
             raise ReservationLost(settlement.job.id)
 
+    @overload
+    def completing(self, job: Job) -> Completing: ...
+    @overload
+    def completing(self, job: Job, session: AsyncTarget) -> AbstractAsyncContextManager[AsyncTarget]: ...
+    @overload
+    def completing(self, job: Job, session: SyncTarget) -> AbstractContextManager[SyncTarget]: ...
+    def completing(self, job: Job, session: Any = None) -> Any:
+        """Return a block whose writes and the end of the job are one transaction: both happen, or neither.
+
+        ::
+
+            async with queue.completing(current_job()) as connection:
+                await connection.execute(sa.insert(emails).values(user_id=payload.user_id))
+
+        The job is taken off the queue as the block begins and all is committed as it ends. When the
+        block raises, all is rolled back and the job goes on as any other.
+
+        Args:
+            job: The job that the handler runs.
+            session: A SQLAlchemy session or connection of yours to use, commit and roll back; without
+                one the block gets a connection: with `async with` an AsyncConnection, from your
+                AsyncEngine if you gave one; with `with`, in a handler that is not async, a Connection.
+
+        Raises:
+            ReservationLost: On entering: the job is no longer ours; nothing was changed.
+            LagoqueueError: The block itself has committed or rolled back.
+            InvalidValue: A package is missing, or `session` is none.
+        """
+        return Completing(self, job) if session is None else completing_with(self, job, session)
+
     async def extend(self, job: Job) -> None:
         """Let the reservation run for a full visibility timeout from now."""
-        if await self._write(lambda connection, sql, now: extend(connection, sql, [job], until=self._until())):
+        timeout = duration(self.visibility_timeout)
+        if await self._run(
+            lambda link, now: extend(self._database, link, self._sql, [job], now=now, timeout=timeout),
+            Mode.SINGLE if self._database.one_statement else Mode.ATOMIC,
+        ):
             raise ReservationLost(job.id)
 
-    def keeper(self) -> Keeper:
-        """Return what extends reservations from a thread of its own, over a connection of its own."""
-        return SQLKeeper(self._make_store(), self._sql, self._until, self.visibility_timeout)
+    def keeper(self, info: WorkerInfo | None = None) -> Keeper:
+        """Return what says that a worker lives, from a thread of its own, over a connection of its own."""
+        keeper = SQLKeeper(
+            self._make_store(),
+            self._database,
+            self._sql,
+            uuid.uuid4().hex,
+            jobs_table=self._schema.jobs.name,
+            info=info,
+            now=self._now,
+            visibility_timeout=self.visibility_timeout,
+            freed=self._freed,
+            closed=self._keepers.remove,
+        )
+        self._keepers.append(keeper)
+        return keeper
+
+    def _freed(self, jobs: Sequence[Row]) -> None:
+        """In a keeper's thread: jobs of a dead worker wait again."""
+        if jobs:
+            self._claimer.outlook.distrust()
+            self._bell.ring()
 
     # --- Looking --------------------------------------------------------------------------------------
 
     async def size(self, *, labels: Sequence[str] | None = None) -> int:
         labels = self.labels if labels is None else labels
-        return await self._read(
-            lambda connection, sql: sum(connection.execute(sql.size, {"queue": label}).scalar_one() for label in labels)
+        return await self._run(
+            lambda link, now: sum(link.rows(self._sql.size, {"queue": label})[0][0] for label in labels), Mode.READ
         )
 
     # --- Views and lifecycle --------------------------------------------------------------------------
@@ -250,26 +441,21 @@ class SQLQueue(Queue):
         return NamedSQLQueue(self, labels)
 
     async def close(self) -> None:
-        """End the thread and close the connection. Waiting pops, and every later call, raise `QueueClosed`."""
+        """End the thread and close the connections. Waiting pops, and every later call, raise `QueueClosed`."""
+        self._stop()
+        await self._thread.close()
+        await self._engines.close()
+
+    def _stop(self) -> None:
+        self._ear.stop()
         self._thread.stop()
         self._bell.ring()
-        await self._thread.close()
 
     # --- In the thread --------------------------------------------------------------------------------
 
-    def _now(self) -> int:
-        """Return the store's time in microseconds; SQLite has no clock but this process's."""
-        return int(self._clock.time() * 1_000_000)
-
-    def _until(self) -> int:
-        return self._now() + duration(self.visibility_timeout)
-
-    async def _write(self, function: Callable[[sa.Connection, Statements, int], T]) -> T:
-        """Run `function` in a writing transaction, with the time at which that got its lock."""
-        return await self._thread.run(lambda connection: function(connection, self._sql, self._now()))
-
-    async def _read(self, function: Callable[[sa.Connection, Statements], T]) -> T:
-        return await self._thread.run(lambda connection: function(connection, self._sql), write=False)
+    async def _run(self, function: Callable[[Link, int], T], mode: Mode = Mode.ATOMIC) -> T:
+        """Run `function` in a transaction, with this process's time for stores without a clock."""
+        return await self._thread.run(lambda store: store.run(lambda link: function(link, self._now()), mode))
 
 
 class NamedSQLQueue(NamedQueue):
@@ -281,23 +467,33 @@ class NamedSQLQueue(NamedQueue):
         """Push from any thread, with or without an event loop; see `Queue.push`."""
         return self.queue.push_sync(self._relabelled(job), delay=delay, exist_ok=exist_ok)
 
+    def push_many_sync(self, jobs: Sequence[Job], *, delay: float | None = None, exist_ok: bool = False) -> int:
+        """Push several jobs from any thread, all or none; see `SQLQueue.push_many`."""
+        return self.queue.push_many_sync([self._relabelled(job) for job in jobs], delay=delay, exist_ok=exist_ok)
 
-def _url(url_or_engine: str | sa.URL | sa.Engine) -> sa.URL:
-    """Return the URL of a supported database. No message repeats one: it may hold a password."""
-    if isinstance(url_or_engine, sa.Engine):
-        url = url_or_engine.url
-    elif isinstance(url_or_engine, (str, sa.URL)):
-        try:
-            url = sa.make_url(url_or_engine)
-        except (ArgumentError, ValueError):
-            raise InvalidValue("SQLQueue needs a SQLAlchemy URL such as sqlite:///jobs.db; this text is none") from None
-    else:
-        raise InvalidValue(
-            "SQLQueue needs a SQLAlchemy URL or an Engine, "
-            f"not {type(url_or_engine).__name__}; of an AsyncEngine pass its .url"
-        )
-    if url.get_backend_name() != "sqlite":
-        raise InvalidValue(
-            f"this version of lagoqueue-sql supports SQLite (sqlite:///jobs.db), not {url.get_backend_name()!r}"
-        )
-    return url
+    @overload
+    def within(self, connection: AsyncHandle) -> Within: ...
+    @overload
+    def within(self, connection: SyncHandle) -> SyncWithin: ...
+    def within(self, connection: AsyncHandle | SyncHandle) -> Within | SyncWithin:
+        """Return a producer under the first label whose jobs are stored in your transaction; see `SQLQueue.within`."""
+        return bind(self.queue, connection, self.labels)
+
+    @overload
+    def completing(self, job: Job) -> Completing: ...
+    @overload
+    def completing(self, job: Job, session: AsyncTarget) -> AbstractAsyncContextManager[AsyncTarget]: ...
+    @overload
+    def completing(self, job: Job, session: SyncTarget) -> AbstractContextManager[SyncTarget]: ...
+    def completing(self, job: Job, session: Any = None) -> Any:
+        """Return a block whose writes and the end of the job are one transaction; see `SQLQueue.completing`."""
+        return self.queue.completing(job, session)
+
+
+def _micros(clock: Clock) -> int:
+    return int(clock.time() * 1_000_000)
+
+
+def _let_go(thread: OwnerThread, ear: waking.LazyEar) -> None:
+    thread.stop()
+    ear.stop()

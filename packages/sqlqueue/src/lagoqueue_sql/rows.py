@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from lagoqueue.job import Job
-from lagoqueue_sql.schema import EPOCH, MICROSECOND
 
-Row = dict[str, Any]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 _encode = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
@@ -33,17 +33,26 @@ def duration(seconds: float) -> int:
     return math.ceil(seconds * 1_000_000)
 
 
-def job_row(job: Job, available_at: int | None) -> Row:
-    """Return the columns that keep a job."""
+def job_row(job: Job, available_at: int | None, delay: int = 0, now: int = 0) -> dict[str, Any]:
+    """Return the values that keep a job.
+
+    Args:
+        job: The job.
+        available_at: When it is due; None for `delay` from the store's now.
+        delay: Microseconds.
+        now: The caller's time, for stores without a clock.
+    """
     return {
         "id": job.id,
         "name": job.name,
         "payload": job.payload,
         "attempts": job.attempts,
         "available_at": available_at,
+        "delay": delay,
         "queue": job.queue,
         "priority": job.priority,
         "headers": _encode(job.headers).decode() if job.headers else "{}",
+        "now": now,
     }
 
 
@@ -63,6 +72,6 @@ def row_job(row: Sequence[Any], receipt: str | None = None) -> Job:
     )
 
 
-def batch_json(rows: Sequence[Sequence[object]]) -> str:
-    """Return several rows as the one JSON parameter that a batch statement takes."""
+def as_json(rows: Sequence[dict[str, Any]]) -> str:
+    """Return several rows as the one JSON parameter that a statement over a batch takes."""
     return _encode(rows).decode()

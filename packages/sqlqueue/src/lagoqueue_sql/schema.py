@@ -1,38 +1,64 @@
-"""The tables, as SQLAlchemy knows them; `queue.metadata` shows them to Alembic and to users."""
+"""The tables, as SQLAlchemy knows them; `queue.metadata` shows them to Alembic and to users.
+
+Instants are whole microseconds since the epoch in every database: exact, free of time zones, and
+the quickest to read. `to_timestamp(available_at / 1e6)` shows one in PostgreSQL.
+"""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.sql.elements import quoted_name
 
 from lagoqueue.errors import InvalidValue
+from lagoqueue.job import MAX_ID, MAX_LABEL, MAX_NAME
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """The version of the tables that this code makes and understands."""
 
 VERSIONS_TABLE = "lagoqueue_schema"
+WORKERS_TABLE = "lagoqueue_workers"
+COUNTERS_TABLE = "lagoqueue_counters"
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
+RECEIPT = 32
+"""Characters of a receipt's random part."""
 
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,48}")
 
+_SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+_TEXT = sa.Text().with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")
+_BYTES = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
-class Instant(sa.TypeDecorator[datetime]):
-    """An aware datetime, kept as whole microseconds since the epoch where the store has no such type."""
+_STORAGE = (
+    "ALTER TABLE {} SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 1000,"
+    " autovacuum_vacuum_insert_scale_factor = 0.2, autovacuum_analyze_scale_factor = 0.1,"
+    " autovacuum_analyze_threshold = 5000, autovacuum_vacuum_cost_delay = 0)"
+)
+"""A queue's table turns over many times a day, so waiting for a fifth of it to be dead is far too late."""
 
-    impl = sa.BigInteger
+
+class _InBytes(sa.types.TypeDecorator[str]):
+    """Text in a column of bytes, on MySQL and MariaDB."""
+
+    impl = mysql.VARBINARY
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
-        return None if value is None else (value - EPOCH) // MICROSECOND
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> bytes | None:
+        return None if value is None else value.encode()
 
-    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else EPOCH + timedelta(microseconds=value)
+    def process_result_value(self, value: bytes | str | None, dialect: sa.Dialect) -> str | None:
+        return value.decode() if isinstance(value, bytes) else value
+
+
+def _short(length: int) -> sa.types.TypeEngine[str]:
+    """Text that is compared byte by byte, trailing spaces and all, whatever the database's collation."""
+    in_bytes = _InBytes(4 * length)
+    return (
+        sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql").with_variant(in_bytes, "mysql", "mariadb")
+    )
 
 
 class Schema:
@@ -41,26 +67,39 @@ class Schema:
     Attributes:
         jobs: Every live job, waiting or reserved.
         failed_jobs: The jobs that were given up.
+        workers: The workers that live, shared by all queues of a database.
+        counters: What was done under each label, shared by all queues of a database.
         versions: Which version of the tables stands under which name.
-        names: The names in quotes, ready to stand in a statement.
+        names: The names in quotes, of the indexes of `jobs` too, ready to stand in a statement.
     """
 
     def __init__(self, table: str, failed_table: str, dialect: sa.Dialect) -> None:
         _check_names(table, failed_table)
         self.metadata = sa.MetaData()
-        self.jobs = _jobs(table, self.metadata)
+        self.jobs = _jobs(table, self.metadata, dialect.name)
         self.failed_jobs = _failed_jobs(failed_table, self.metadata)
+        self.workers = _workers(self.metadata)
+        self.counters = _counters(self.metadata)
         self.versions = _versions(self.metadata)
         quote = dialect.identifier_preparer.format_table
         self.names = {
             "jobs": quote(self.jobs),
             "failed_jobs": quote(self.failed_jobs),
+            "workers": quote(self.workers),
+            "counters": quote(self.counters),
             "versions": quote(self.versions),
+            "waiting": dialect.identifier_preparer.quote(_waiting(table)),
+            "reserved": dialect.identifier_preparer.quote(_reserved(table)),
         }
+
+    @property
+    def own(self) -> tuple[sa.Table, ...]:
+        """The tables that have a version, without the table of versions itself."""
+        return self.jobs, self.failed_jobs, self.workers, self.counters
 
 
 def _check_names(table: str, failed_table: str) -> None:
-    taken: dict[str, str] = {VERSIONS_TABLE: "lagoqueue's own table"}
+    taken = dict.fromkeys((VERSIONS_TABLE, WORKERS_TABLE, COUNTERS_TABLE), "one of lagoqueue's own tables")
     for what, name in (("table", table), ("failed_table", failed_table)):
         if not isinstance(name, str) or not _TABLE_NAME.fullmatch(name):
             raise InvalidValue(
@@ -77,64 +116,121 @@ def _quoted(name: str) -> quoted_name:
     return quoted_name(name, quote=True)
 
 
-def _jobs(name: str, metadata: sa.MetaData) -> sa.Table:
-    table = sa.Table(
-        _quoted(name),
-        metadata,
-        sa.Column("seq", sa.Integer, primary_key=True),  # push order; never used twice
-        sa.Column("id", sa.Text, nullable=False, unique=True),
-        sa.Column("queue", sa.Text, nullable=False),
-        sa.Column("priority", sa.Integer, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("payload", sa.LargeBinary, nullable=False),
-        sa.Column("headers", sa.Text, nullable=False),  # a JSON object
-        sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("available_at", Instant, nullable=False),
-        sa.Column("reserved_at", Instant),
-        sa.Column("reserved_until", Instant),
-        sa.Column("receipt", sa.Text),
-        sqlite_autoincrement=True,
-    )
-    waiting = table.c.reserved_at.is_(None)
-    sa.Index(  # holds the whole order of a claim, so that a claim never sorts
-        _quoted(f"ix_{name}_waiting"),
-        table.c.queue,
-        table.c.priority.desc(),
-        table.c.available_at,
-        table.c.seq,
-        table.c.reserved_at,  # always NULL here, but SQLite would read the row to see that
-        sqlite_where=waiting,
-    )
-    reserved = table.c.reserved_at.is_not(None)
-    sa.Index(_quoted(f"ix_{name}_reserved"), table.c.reserved_until, sqlite_where=reserved)
+def _waiting(table: str) -> quoted_name:
+    return _quoted(f"ix_{table}_waiting")
+
+
+def _reserved(table: str) -> quoted_name:
+    return _quoted(f"ix_{table}_reserved")
+
+
+def _table(name: str, metadata: sa.MetaData, *columns: sa.schema.SchemaItem) -> sa.Table:
+    # Plain InnoDB and utf8mb4 whatever the server's defaults; ROW_FORMAT for keys of up to 3072 bytes.
+    options: dict[str, Any] = {
+        "mysql_engine": "InnoDB",
+        "mysql_default_charset": "utf8mb4",
+        "mysql_row_format": "DYNAMIC",
+    }
+    options |= {key.replace("mysql", "mariadb"): value for key, value in options.items()}
+    table: sa.Table = sa.Table(_quoted(name), metadata, *columns, sqlite_autoincrement=True, **options)
     return table
 
 
-def _failed_jobs(name: str, metadata: sa.MetaData) -> sa.Table:
-    return sa.Table(
-        _quoted(name),
+def _jobs(name: str, metadata: sa.MetaData, dialect: str) -> sa.Table:
+    table = _table(
+        name,
         metadata,
-        sa.Column("seq", sa.Integer, primary_key=True),  # the order of failing: newest first is seq downwards
-        sa.Column("id", sa.Text, nullable=False, unique=True),
-        sa.Column("queue", sa.Text, nullable=False),
+        sa.Column("seq", _SEQ, sa.Identity(always=True), primary_key=True),  # push order; never used twice
+        sa.Column("id", _short(MAX_ID), nullable=False, unique=True),
+        sa.Column("queue", _short(MAX_LABEL), nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("payload", sa.LargeBinary, nullable=False),
-        sa.Column("headers", sa.Text, nullable=False),
+        sa.Column("name", _short(MAX_NAME), nullable=False),
+        sa.Column("payload", _BYTES, nullable=False),
+        sa.Column("headers", _TEXT, nullable=False),  # a JSON object
         sa.Column("attempts", sa.Integer, nullable=False),
-        sa.Column("available_at", Instant),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("error", sa.Text, nullable=False),
-        sa.Column("traceback", sa.Text, nullable=False),
-        sa.Column("failed_at", Instant, nullable=False),
-        sqlite_autoincrement=True,
+        sa.Column("available_at", sa.BigInteger, nullable=False),
+        sa.Column("reserved_at", sa.BigInteger),
+        sa.Column("reserved_until", sa.BigInteger),
+        sa.Column("receipt", _short(RECEIPT)),  # of the last reservation
+        sa.Column("worker", _short(RECEIPT)),  # who made that, if a worker did
+    )
+    _jobs_indexes(table, dialect)
+    storage = sa.DDL(_STORAGE.format("%(fullname)s")).execute_if(dialect="postgresql")  # type: ignore[no-untyped-call]
+    sa.event.listen(table, "after_create", storage)
+    return table
+
+
+def _jobs_indexes(table: sa.Table, dialect: str) -> None:
+    """Add the index of the waiting jobs, which holds a claim's whole order, and that of the reserved."""
+    column = table.c
+    waiting, reserved = _waiting(table.name), _reserved(table.name)
+    order = [column.queue, column.priority.desc(), column.available_at, column.seq]
+    if dialect == "sqlite":
+        # The last column is always NULL here, but SQLite would read the row to see that.
+        sa.Index(waiting, *order, column.reserved_at, sqlite_where=column.reserved_at.is_(None))
+        sa.Index(reserved, column.reserved_until, sqlite_where=column.reserved_at.is_not(None))
+    elif dialect == "postgresql":
+        sa.Index(waiting, *order, postgresql_where=column.reserved_at.is_(None))
+        sa.Index(reserved, column.reserved_until, postgresql_where=column.reserved_at.is_not(None))
+    else:  # without partial indexes NULL has to be a part of the key, and the primary key ends every other one
+        sa.Index(waiting, column.queue, column.reserved_at, column.priority, column.available_at)
+        sa.Index(reserved, column.reserved_until)
+
+
+def _failed_jobs(name: str, metadata: sa.MetaData) -> sa.Table:
+    return _table(
+        name,
+        metadata,
+        sa.Column("seq", _SEQ, sa.Identity(always=True), primary_key=True),  # newest first is seq downwards
+        sa.Column("id", _short(MAX_ID), nullable=False, unique=True),
+        sa.Column("queue", _short(MAX_LABEL), nullable=False),
+        sa.Column("priority", sa.Integer, nullable=False),
+        sa.Column("name", _short(MAX_NAME), nullable=False),
+        sa.Column("payload", _BYTES, nullable=False),
+        sa.Column("headers", _TEXT, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False),
+        sa.Column("available_at", sa.BigInteger),
+        sa.Column("kind", _TEXT, nullable=False),
+        sa.Column("error", _TEXT, nullable=False),
+        sa.Column("traceback", _TEXT, nullable=False),
+        sa.Column("failed_at", sa.BigInteger, nullable=False),
+    )
+
+
+def _workers(metadata: sa.MetaData) -> sa.Table:
+    return _table(
+        WORKERS_TABLE,
+        metadata,
+        sa.Column("id", _short(RECEIPT), primary_key=True),
+        sa.Column("jobs_table", _short(49), nullable=False),
+        sa.Column("host", _TEXT, nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("queues", _TEXT, nullable=False),  # a JSON array
+        sa.Column("concurrency", sa.Integer, nullable=False),
+        sa.Column("started_at", sa.BigInteger, nullable=False),
+        sa.Column("beaten_at", sa.BigInteger, nullable=False),
+    )
+
+
+def _counters(metadata: sa.MetaData) -> sa.Table:
+    return _table(
+        COUNTERS_TABLE,
+        metadata,
+        sa.Column("jobs_table", _short(49), primary_key=True),
+        sa.Column("queue", _short(MAX_LABEL), primary_key=True),
+        # 0 for the totals; else ten seconds of the last hour, as the second of the epoch at which they begin
+        sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("pushed", sa.BigInteger, nullable=False),
+        sa.Column("processed", sa.BigInteger, nullable=False),
+        sa.Column("failed", sa.BigInteger, nullable=False),
+        sa.Column("retried", sa.BigInteger, nullable=False),
     )
 
 
 def _versions(metadata: sa.MetaData) -> sa.Table:
-    return sa.Table(
-        _quoted(VERSIONS_TABLE),
+    return _table(
+        VERSIONS_TABLE,
         metadata,
-        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("name", _short(49), primary_key=True),
         sa.Column("version", sa.Integer, nullable=False),
     )

@@ -1,123 +1,157 @@
 """Every statement that a queue runs, built once from the schema and the dialect. No I/O here.
 
-The text holds quoted names that `Schema` has checked, and nothing else from outside.
+A template is written with `:x` for the parameter x, with `{jobs}` and its like for the quoted
+names that `Schema` has checked, and with `{now}` for the store's time in microseconds. Nothing else
+from outside gets into the text.
 """
 
 # ruff: noqa: S608
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol
 
-from sqlalchemy import TextClause, text
-
+from lagoqueue_sql.link import Placeholders, spell
 from lagoqueue_sql.schema import Schema
 
 COLUMNS = "id, name, payload, attempts, available_at, queue, priority, headers"
 """The columns that make a `Job`, in the order of its fields."""
 
+FAILURE_COLUMNS = "kind, error, traceback, failed_at"
+
+JOB_VALUES = ":id, :name, :payload, :attempts, COALESCE(:available_at, {now} + :delay), :queue, :priority, :headers"
+
 
 class DialectStatements(Protocol):
-    """The statements that databases spell differently.
+    """The templates that databases spell differently; see `Statements` for what each is for.
 
-    `{jobs}` stands for the quoted name of the table. What works on a batch of reservations takes it
-    as one parameter, `:batch`: a JSON array of arrays that begin with id and receipt.
+    `:batch` is a JSON array of objects: of reservations with i (id), s (seq), r (receipt), d (delay
+    in microseconds) and b (1 to give the attempt back); of labels with q.
     """
 
+    now: str | None
+    """The server's clock as an expression, or None where the caller's clock has to do."""
+
     push: str
-    due_level: str
-    earliest: str
+    push_many: str
+    look: str
     claim: str
+    reclaim: str
     ack: str
     put_back: str
     extend: str
     bury: str
+    release_orphans: str
+    count_total: str
+    count_recent: str
 
 
 @dataclass(frozen=True)
 class Statements:
-    """What each is for; instants are numbers in the store's own unit.
+    """What each is for; instants are microseconds since the epoch, durations microseconds.
 
     Attributes:
         push: Insert a job unless its id is live.
+        push_many: The same for a JSON array of jobs, payloads in base64.
         stored: The `seq` of a live id.
-        head: Priority and instant of the job that comes first below a priority, due or not.
-        due_level: The highest priority below `:below` that has a due job under a label.
-        earliest: When the first job under a label comes due.
-        claim: Reserve up to `:limit` due jobs of one label and priority, and return them.
-        next_expiry: When the first reservation expires.
-        reclaim: Let the expired reservations go.
-        ack, put_back, extend, bury: End or extend the reservations in a batch; return id and receipt
-            of those that were still held, and for `bury` the columns that `record` takes.
+        look: For each priority that waits under the labels in a batch: label, priority, the
+            instant of its first job, and the store's time; and for each label a row without
+            priority and instant.
+        claim: Reserve due jobs and return them with their `seq`, in no certain order.
+        reclaim: Let reservations go that expired since `:since`; return queue, priority and
+            available_at of each.
+        ack, put_back, extend, bury: End or extend the reservations in a batch; return id, seq and
+            receipt of those that were still held, and for `bury` the columns that `record` takes.
+        outcome: What stands under a `seq` now: receipt and reserved_at.
+        give_back: Release what was reserved under one receipt, however many jobs that are.
         size: How many wait under a label.
-        forget: Drop a failed job.
-        record: Keep a failed job.
-        failed_page, failed_one, flush, failed_count: As in `FailedJobs`.
+        forget, record, failed_page, failed_one, flush, failed_count: The failed-jobs store's.
+        enrol, beat, dead, strike, release_orphans, leave: The workers table's: enter a worker, say that
+            it lives, find silent ones, remove a silent one, release what it had reserved, sign off.
+        count_total, count_recent, forget_counts: Add to the totals and to the present ten seconds; drop old seconds.
+        versions: The versions of the tables.
     """
 
-    push: TextClause
-    stored: TextClause
-    head: TextClause
-    due_level: TextClause
-    earliest: TextClause
-    claim: TextClause
-    next_expiry: TextClause
-    reclaim: TextClause
-    ack: TextClause
-    put_back: TextClause
-    extend: TextClause
-    bury: TextClause
-    size: TextClause
-    forget: TextClause
-    record: TextClause
-    failed_page: TextClause
-    failed_one: TextClause
-    flush: TextClause
-    failed_count: TextClause
+    push: str
+    push_many: str
+    stored: str
+    look: str
+    claim: str
+    reclaim: str
+    ack: str
+    put_back: str
+    extend: str
+    bury: str
+    outcome: str
+    give_back: str
+    size: str
+    forget: str
+    record: str
+    failed_page: str
+    failed_one: str
+    flush: str
+    failed_count: str
+    enrol: str
+    beat: str
+    dead: str
+    strike: str
+    release_orphans: str
+    leave: str
+    count_total: str
+    count_recent: str
+    forget_counts: str
+    versions: str
 
 
-def build(schema: Schema, dialect: DialectStatements) -> Statements:
-    """Return the statements for these tables on this kind of database."""
+_SHARED = {
+    "stored": "SELECT seq FROM {jobs} WHERE id = :id",
+    "outcome": "SELECT receipt, reserved_at FROM {jobs} WHERE seq = :seq",
+    "give_back": (
+        "UPDATE {jobs} SET attempts = attempts - 1, reserved_at = NULL, reserved_until = NULL"
+        " WHERE reserved_at IS NOT NULL AND receipt = :receipt"
+    ),
+    "size": "SELECT count(*) FROM {jobs} WHERE queue = :queue AND reserved_at IS NULL",
+    "forget": "DELETE FROM {failed_jobs} WHERE id = :id",
+    "record": (
+        f"INSERT INTO {{failed_jobs}} ({COLUMNS}, {FAILURE_COLUMNS}) VALUES"
+        " (:id, :name, :payload, :attempts, :available_at, :queue, :priority, :headers,"
+        " :kind, :error, :traceback, {now})"
+    ),
+    "failed_page": (
+        f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+    ),
+    "failed_one": f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} WHERE id = :id",
+    "flush": "DELETE FROM {failed_jobs}",
+    "failed_count": "SELECT count(*) FROM {failed_jobs}",
+    "enrol": (
+        "INSERT INTO {workers} (id, jobs_table, host, pid, queues, concurrency, started_at, beaten_at)"
+        " VALUES (:id, :jobs_table, :host, :pid, :queues, :concurrency, {now}, {now})"
+    ),
+    "beat": "UPDATE {workers} SET beaten_at = {now} WHERE id = :id",
+    "dead": "SELECT id FROM {workers} WHERE jobs_table = :jobs_table AND beaten_at < {now} - :silence ORDER BY id",
+    "strike": "DELETE FROM {workers} WHERE id = :id AND beaten_at < {now} - :silence",
+    "leave": "DELETE FROM {workers} WHERE id = :id",
+    "forget_counts": "DELETE FROM {counters} WHERE jobs_table = :jobs_table AND bucket BETWEEN 1 AND {now} / 1000000 - :age",
+    "versions": "SELECT name, version FROM {versions}",
+}
 
-    def statement(template: str) -> TextClause:
-        return text(template.format(**schema.names))
 
-    return Statements(
-        push=statement(dialect.push),
-        stored=statement("SELECT seq FROM {jobs} WHERE id = :id"),
-        head=statement(
-            "SELECT priority, available_at FROM {jobs}"
-            " WHERE queue = :queue AND reserved_at IS NULL AND priority < :below"
-            " ORDER BY priority DESC, available_at, seq LIMIT 1"
-        ),
-        due_level=statement(dialect.due_level),
-        earliest=statement(dialect.earliest),
-        claim=statement(dialect.claim),
-        next_expiry=statement("SELECT min(reserved_until) FROM {jobs} WHERE reserved_at IS NOT NULL"),
-        reclaim=statement(
-            "UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL, receipt = NULL"
-            " WHERE reserved_at IS NOT NULL AND reserved_until <= :now"
-        ),
-        ack=statement(dialect.ack),
-        put_back=statement(dialect.put_back),
-        extend=statement(dialect.extend),
-        bury=statement(dialect.bury),
-        size=statement("SELECT count(*) FROM {jobs} WHERE queue = :queue AND reserved_at IS NULL"),
-        forget=statement("DELETE FROM {failed_jobs} WHERE id = :id"),
-        record=statement(
-            "INSERT INTO {failed_jobs}"
-            f" ({COLUMNS}, kind, error, traceback, failed_at) VALUES"
-            " (:id, :name, :payload, :attempts, :available_at, :queue, :priority, :headers,"
-            " :kind, :error, :traceback, :failed_at)"
-        ),
-        failed_page=statement(
-            f"SELECT {COLUMNS}, kind, error, traceback, failed_at FROM {{failed_jobs}}"
-            " ORDER BY seq DESC LIMIT :limit OFFSET :offset"
-        ),
-        failed_one=statement(
-            f"SELECT {COLUMNS}, kind, error, traceback, failed_at FROM {{failed_jobs}} WHERE id = :id"
-        ),
-        flush=statement("DELETE FROM {failed_jobs}"),
-        failed_count=statement("SELECT count(*) FROM {failed_jobs}"),
-    )
+def build(
+    schema: Schema, dialect: DialectStatements, placeholders: Placeholders, *, server_clock: bool = True
+) -> Statements:
+    """Return the statements for these tables on this kind of database.
+
+    Args:
+        schema: The tables.
+        dialect: The templates of the database.
+        placeholders: How the driver writes a parameter.
+        server_clock: Take the time from the server where it has a clock; else from `:now`.
+    """
+    now = dialect.now if server_clock and dialect.now is not None else ":now"
+
+    def statement(name: str) -> str:
+        template = _SHARED[name] if name in _SHARED else getattr(dialect, name)
+        return spell(template.format(now=now, **schema.names), placeholders)
+
+    return Statements(**{field.name: statement(field.name) for field in fields(Statements)})

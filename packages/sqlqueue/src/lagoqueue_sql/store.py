@@ -2,69 +2,128 @@
 
 from __future__ import annotations
 
-import sqlite3
+import random
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from lagoqueue_sql.dialects.sqlite import SQLite
+from lagoqueue.errors import OutcomeUnknown
+from lagoqueue_sql import versioning
+from lagoqueue_sql.database import Database, Mode, Trouble
+from lagoqueue_sql.link import Link
 from lagoqueue_sql.schema import Schema
-from lagoqueue_sql.versioning import check
+from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
+"""Seconds before a transaction that was rolled back on account of another is tried again."""
+
+IDLE = 10.0
+"""Seconds without use after which a connection is tried before it is trusted."""
 
 
 class Store:
     """A connection for one thread at a time. It is opened anew after an error that spoils it."""
 
-    def __init__(self, database: SQLite, schema: Schema) -> None:
+    def __init__(self, database: Database, schema: Schema, sql: Statements) -> None:
         self._database = database
         self._schema = schema
-        self._connection: sa.Connection | None = None
-        self._checked = False
+        self._sql = sql
+        self._link: Link | None = None
+        self._used_at = 0.0
 
-    def run(self, function: Callable[[sa.Connection], T], *, write: bool, checked: bool = True) -> T:
-        """Run `function` in one transaction and return its result once that is committed.
+    def run(self, function: Callable[[Link], T], mode: Mode) -> T:
+        """Run `function` in a transaction and return its result once that is committed.
 
         Args:
-            function: Gets the connection. It may run again when the file was locked, but never
-                after a commit.
-            write: Take the write lock first.
-            checked: Refuse tables that are missing or too new; only `setup` does without.
+            function: Gets the connection. It may run again when its transaction was rolled back on
+                account of another, but never after a commit.
+            mode: What it does.
 
         Raises:
+            OutcomeUnknown: The connection was lost meanwhile.
             DriverError: The database's own error, translated; nothing was changed.
         """
+        errors: tuple[type[Exception], ...] = (*self._database.errors, DBAPIError)
+        deadline = time.monotonic() + self._database.patience
+        pause = FIRST_PAUSE
+        while True:
+            link: Link | None = None
+            try:
+                link = self._open()
+                result = self._database.run(link, function, mode)
+            except errors as error:
+                trouble = self._database.trouble(error)
+                if trouble is Trouble.CONFLICT and time.monotonic() < deadline:
+                    time.sleep(random.uniform(pause / 2, pause))  # noqa: S311 - so that two do not meet again
+                    pause = min(2 * pause, LONGEST_PAUSE)
+                    continue
+                if trouble in (Trouble.LOST, Trouble.SPOILT):
+                    self.close()
+                if trouble is Trouble.LOST and link is not None and mode is not Mode.READ:
+                    raise OutcomeUnknown(
+                        f"{self._database.translate(error)}; what was asked may or may not have been done, "
+                        "and may be asked again: a push with the same id and exist_ok=True"
+                    ) from error
+                raise self._database.translate(error) from error
+            self._used_at = time.monotonic()
+            return result
 
-        def attempt() -> T:
-            connection = self._open(checked)
-            return self._database.run(connection, function, write=write)
+    def setup(self) -> None:
+        """Make or migrate the tables.
 
-        try:
-            return self._database.patiently(attempt)
-        except (DBAPIError, sqlite3.Error) as error:
-            if self._database.spoils(error):
-                self.close()
-            raise self._database.translate(error) from error
+        Raises:
+            DriverError: It cannot be done; nothing was changed, except in MySQL, which cannot take DDL back.
+        """
+        errors: tuple[type[Exception], ...] = (*self._database.errors, DBAPIError)
+        deadline = time.monotonic() + self._database.patience
+        while True:
+            try:
+                with self._database.ddl() as connection:
+                    versioning.setup(connection, self._schema)
+            except errors as error:
+                if self._database.trouble(error) is Trouble.CONFLICT and time.monotonic() < deadline:
+                    time.sleep(random.uniform(FIRST_PAUSE, LONGEST_PAUSE))  # noqa: S311
+                    continue
+                raise self._database.translate(error) from error
+            return
 
-    def _open(self, checked: bool) -> sa.Connection:
-        if self._connection is None:
-            self._connection = self._database.connect()
-            self._checked = False
-        if checked and not self._checked:
-            check(self._connection, self._schema)
-            self._checked = True
-        return self._connection
+    def may_have_changed(self) -> bool:
+        """Tell whether another process may have written since the last call."""
+        return self._link is None or self.run(self._database.may_have_changed, Mode.READ)
+
+    def _open(self) -> Link:
+        link = self._link
+        if link is not None and time.monotonic() - self._used_at > IDLE and self._database.is_stale(link):
+            self.close()
+            link = None
+        if link is None:
+            link = self._database.open()
+            try:
+                self._database.run(link, lambda link: versioning.check(link, self._sql, self._schema), Mode.READ)
+            except BaseException:
+                self._database.close(link)
+                raise
+            self._link = link
+            self._used_at = time.monotonic()
+        return link
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        link, self._link = self._link, None
+        if link is not None:
+            self._database.close(link)
 
-    def abandon(self) -> sa.Connection | None:
+    def interrupt(self) -> None:
+        """From another thread: end what the connection waits for."""
+        link = self._link
+        if link is not None:
+            self._database.interrupt(link)
+
+    def abandon(self) -> Any:
         """Let go of a connection that a fork copied, without closing it: it is the parent's."""
-        connection, self._connection = self._connection, None
-        return connection
+        link, self._link = self._link, None
+        return link

@@ -12,16 +12,21 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
-
-import sqlalchemy as sa
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Generic, Protocol, TypeVar
 
 from lagoqueue.errors import QueueClosed
+from lagoqueue_sql.database import Mode
+from lagoqueue_sql.link import Link
 from lagoqueue_sql.store import Store
 
 T = TypeVar("T")
-Function = Callable[[sa.Connection], T]
+Function = Callable[[Store], T]
+Undo = Callable[[Link, T], object]
+
+PATIENCE = 2.0
+"""Seconds that closing waits for what runs, and again once that was interrupted."""
 
 _log = logging.getLogger("lagoqueue.sql")
 
@@ -37,14 +42,10 @@ class _Call(Generic[T]):
         self,
         function: Function[T],
         *,
-        write: bool,
-        checked: bool = True,
-        undo: Callable[[sa.Connection, T], object] | None = None,
+        undo: Undo[T] | None = None,
         wake: Callable[[], object] | None = None,
     ) -> None:
         self.function = function
-        self.write = write
-        self.checked = checked
         self.undo = undo
         self.error: BaseException | None = None
         self._result: T | None = None
@@ -58,7 +59,7 @@ class _Call(Generic[T]):
         if self.abandoned:
             return
         try:
-            self._result = store.run(self.function, write=self.write, checked=self.checked)
+            self._result = self.function(store)
         except BaseException as error:  # also SystemExit from a bug: the thread must live, the caller must know
             self.error = error
         with self._lock:
@@ -86,7 +87,7 @@ class _Call(Generic[T]):
             return
         undo, result = self.undo, self.outcome()
         try:
-            store.run(lambda connection: undo(connection, result), write=True)
+            store.run(lambda link: undo(link, result), Mode.ATOMIC)
         except Exception:
             _log.warning("could not give back what a cancelled call had reserved; it will expire", exc_info=True)
 
@@ -96,6 +97,22 @@ class _Call(Generic[T]):
         return self._result  # type: ignore[return-value]  # set whenever there is no error
 
 
+class Chores(Protocol):
+    """What the thread does beside its calls."""
+
+    def do(self, store: Store) -> float | None:
+        """Do what is due, and return the seconds until something will be; None for nothing."""
+        ...
+
+    def finish(self, store: Store) -> None:
+        """Do all that is left, since the thread ends."""
+        ...
+
+    def reset(self) -> None:
+        """Forget what is left: after a fork it is the parent's to do."""
+        ...
+
+
 class OwnerThread:
     """Runs functions on a store one after another, in a daemon thread that starts when first needed.
 
@@ -103,8 +120,9 @@ class OwnerThread:
     with its own connection; the parent's is left untouched.
     """
 
-    def __init__(self, make_store: Callable[[], Store], name: str) -> None:
+    def __init__(self, make_store: Callable[[], Store], name: str, chores: Chores | None = None) -> None:
         self._make_store = make_store
+        self._chores = chores
         self._name = name
         self._closed = False
         self._reset()
@@ -123,13 +141,12 @@ class OwnerThread:
         self,
         function: Function[T],
         *,
-        write: bool = True,
-        checked: bool = True,
-        undo: Callable[[sa.Connection, T], object] | None = None,
+        undo: Undo[T] | None = None,
     ) -> T:
-        """Run `function` in a transaction of its own and return its result.
+        """Run `function` in the thread and return its result.
 
-        Cancelled before it began, it does not run. Cancelled later, `undo` is run with its result.
+        Cancelled before it began, it does not run. Cancelled later, `undo` is run with its result,
+        in a transaction.
 
         Raises:
             QueueClosed: The thread was closed.
@@ -137,13 +154,7 @@ class OwnerThread:
         """
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        call = _Call(
-            function,
-            write=write,
-            checked=checked,
-            undo=undo,
-            wake=lambda: loop.call_soon_threadsafe(_resolve, done),
-        )
+        call = _Call(function, undo=undo, wake=lambda: loop.call_soon_threadsafe(_resolve, done))
         self._submit(call)
         try:
             await done
@@ -153,10 +164,10 @@ class OwnerThread:
             raise
         return call.outcome()
 
-    def run_blocking(self, function: Function[T], *, write: bool = True) -> T:
+    def run_blocking(self, function: Function[T]) -> T:
         """Do as `run` does, from any thread, and block it meanwhile."""
         done = threading.Event()
-        call = _Call(function, write=write, wake=done.set)
+        call = _Call(function, wake=done.set)
         self._submit(call)
         done.wait()
         return call.outcome()
@@ -166,7 +177,9 @@ class OwnerThread:
             if self._closed:
                 raise QueueClosed("this SQLQueue was closed; make a new one to go on")
             if self._thread is None:
-                self._thread = threading.Thread(target=_serve, args=(self._calls, self._store, self._ended))
+                self._thread = threading.Thread(
+                    target=_serve, args=(self._calls, self._store, self._ended, self._chores)
+                )
                 self._thread.daemon = True
                 self._thread.name = self._name
                 self._thread.start()
@@ -177,7 +190,7 @@ class OwnerThread:
         if undo is None or call.error is not None:
             return
         try:
-            self._submit(_Call(lambda connection: undo(connection, call.outcome()), write=True))
+            self._submit(_Call(lambda store: store.run(lambda link: undo(link, call.outcome()), Mode.ATOMIC)))
         except QueueClosed:
             _log.warning("the queue was closed under a cancelled call; what it had reserved will expire")
 
@@ -197,21 +210,54 @@ class OwnerThread:
         """End the thread and wait until its connection is closed."""
         self.stop()
         if not self._ended.is_set():
-            await asyncio.to_thread(self._ended.wait)
+            await asyncio.to_thread(self._wait)
+
+    def close_blocking(self) -> None:
+        """Do as `close` does, from any thread, and block it meanwhile."""
+        self.stop()
+        self._wait()
+
+    def _wait(self) -> None:
+        """Give what runs a moment; then end what it waits for, so that a silent server holds nobody up."""
+        if self._ended.wait(PATIENCE):
+            return
+        self._store.interrupt()
+        if not self._ended.wait(PATIENCE):
+            _log.warning("%s is still busy and is left behind; the process can end without it", self._name)
+
+    def poke(self) -> None:
+        """Let the thread look at its chores soon."""
+        with suppress(QueueClosed):
+            self._submit(_Call(_nothing))
 
 
-def _serve(calls: SimpleQueue[_Call[Any] | None], store: Store, ended: threading.Event) -> None:
+def _serve(calls: SimpleQueue[_Call[Any] | None], store: Store, ended: threading.Event, chores: Chores | None) -> None:
     """The thread's body. It holds no reference to its `OwnerThread`, so that one can be collected."""
+    until_chores: float | None = None
     try:
-        while (call := calls.get()) is not None:
-            call.run(store)
-            del call  # do not keep a result alive while waiting for the next call
+        while True:
+            try:
+                call = calls.get(timeout=until_chores)
+            except Empty:
+                pass
+            else:
+                if call is None:
+                    break
+                call.run(store)
+                del call  # do not keep a result alive while waiting for the next call
+            until_chores = None if chores is None else chores.do(store)
+        if chores is not None:
+            chores.finish(store)
     finally:
         try:
             store.close()
         except Exception:
             _log.warning("could not close the connection", exc_info=True)
         ended.set()
+
+
+def _nothing(store: Store) -> None:
+    return None
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
@@ -222,7 +268,7 @@ def _resolve(future: asyncio.Future[None]) -> None:
 # --- Fork -----------------------------------------------------------------------------------------
 
 _all: weakref.WeakSet[OwnerThread] = weakref.WeakSet()
-_parents: list[sa.Connection | None] = []
+_parents: list[Link | None] = []
 """Connections that a fork copied. Closing them here would tamper with the parent's files."""
 
 
@@ -230,6 +276,8 @@ def _after_fork_in_child() -> None:
     for owner in list(_all):
         _parents.append(owner._store.abandon())
         owner._reset()
+        if owner._chores is not None:
+            owner._chores.reset()
         if owner._closed:
             owner._ended.set()
 

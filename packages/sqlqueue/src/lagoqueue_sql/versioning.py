@@ -1,25 +1,40 @@
-"""The version of the tables: made once, by whichever process comes first, and checked by all."""
+"""The version of the tables: made or migrated by whichever process comes first, and checked by all."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
 from lagoqueue.errors import DriverError, SchemaMissing, SchemaTooNew
+from lagoqueue_sql.link import Link
+from lagoqueue_sql.migrations import migrate
 from lagoqueue_sql.schema import SCHEMA_VERSION, Schema
+from lagoqueue_sql.statements import Statements
 
 
 def setup(connection: sa.Connection, schema: Schema) -> None:
-    """Make the tables unless they are there; the caller's transaction makes it one step for all.
+    """Make the tables unless they are there, and bring older ones up to date.
+
+    The caller sees to it that one process at a time does this.
 
     Raises:
         SchemaTooNew: They were made by a newer version.
         DriverError: Another program's table stands under one of the names.
     """
-    schema.versions.create(connection, checkfirst=True)
-    for table in (schema.jobs, schema.failed_jobs):
-        found = _version(connection, schema, table)
-        if found is not None:
-            _refuse_newer(found, table)
+    versions = schema.versions
+    versions.create(connection, checkfirst=True)
+    found = {
+        name: version
+        for name, version in connection.execute(sa.select(versions.c.name, versions.c.version))
+        if name in {table.name for table in schema.own}
+    }
+    for name, version in found.items():
+        _refuse_newer(name, version)
+    for table in schema.own:
+        if table.name in found:
+            if found[table.name] < SCHEMA_VERSION:
+                migrate(connection, table, found[table.name])
+                change = versions.update().where(versions.c.name == table.name).values(version=SCHEMA_VERSION)
+                connection.execute(change)
             continue
         if sa.inspect(connection).has_table(table.name):
             raise DriverError(
@@ -27,32 +42,32 @@ def setup(connection: sa.Connection, schema: Schema) -> None:
                 "choose other names with table= and failed_table="
             )
         table.create(connection)
-        connection.execute(schema.versions.insert().values(name=table.name, version=SCHEMA_VERSION))
+        connection.execute(versions.insert().values(name=table.name, version=SCHEMA_VERSION))
 
 
-def check(connection: sa.Connection, schema: Schema) -> None:
-    """Refuse tables that are missing or newer than this code; only reads.
+def check(link: Link, sql: Statements, schema: Schema) -> None:
+    """Refuse tables that are missing, older or newer than this code; only reads.
 
     Raises:
-        SchemaMissing: `setup` has not been run.
+        SchemaMissing: `setup` has not been run, or not since an upgrade.
         SchemaTooNew: They were made by a newer version.
     """
-    versioned = sa.inspect(connection).has_table(schema.versions.name)
-    for table in (schema.jobs, schema.failed_jobs):
-        found = _version(connection, schema, table) if versioned else None
-        if found is None:
+    found: dict[str, int] = {str(name): version for name, version in link.rows(sql.versions, {})}
+    for table in schema.own:
+        version = found.get(table.name)
+        if version is None:
             raise SchemaMissing(f"the queue's table {table.name!r} has not been made yet: run `await queue.setup()`")
-        _refuse_newer(found, table)
+        _refuse_newer(table.name, version)
+        if version < SCHEMA_VERSION:
+            raise SchemaMissing(
+                f"table {table.name!r} has version {version} and this lagoqueue-sql needs {SCHEMA_VERSION}: "
+                "run `await queue.setup()`, which brings it up to date"
+            )
 
 
-def _version(connection: sa.Connection, schema: Schema, table: sa.Table) -> int | None:
-    versions = schema.versions
-    return connection.execute(sa.select(versions.c.version).where(versions.c.name == table.name)).scalar()
-
-
-def _refuse_newer(found: int, table: sa.Table) -> None:
+def _refuse_newer(name: str, found: int) -> None:
     if found > SCHEMA_VERSION:
         raise SchemaTooNew(
-            f"table {table.name!r} has version {found}, made by a newer lagoqueue-sql; "
+            f"table {name!r} has version {found}, made by a newer lagoqueue-sql; "
             f"this one knows up to {SCHEMA_VERSION}: upgrade lagoqueue-sql"
         )

@@ -22,8 +22,8 @@ class Listener:
         with suppress(RuntimeError):  # its loop was closed, so nobody waits
             self._loop.call_soon_threadsafe(self._rung.set)
 
-    async def wait(self, clock: Clock, seconds: float) -> bool:
-        """Return after `seconds`, or as soon as the bell has rung since the last call; was it the bell?"""
+    async def wait(self, clock: Clock, until: float) -> bool:
+        """Return at `until`, on the clock's monotonic time, or as soon as the bell has rung; was it the bell?"""
         rang = True
 
         def time_is_up() -> None:
@@ -31,7 +31,7 @@ class Listener:
             rang = self._rung.is_set()
             self._rung.set()
 
-        timer = clock.call_at(clock.monotonic() + seconds, time_is_up)
+        timer = clock.call_at(until, time_is_up)
         try:
             await self._rung.wait()
         finally:
@@ -41,9 +41,14 @@ class Listener:
 
 
 class Bell:
-    """Rings for all that listen. Safe from threads."""
+    """Rings for all that listen. Safe from threads.
+
+    Attributes:
+        rung: How often it has rung, for those who were not listening.
+    """
 
     def __init__(self) -> None:
+        self.rung = 0
         self._lock = threading.Lock()
         self._listeners: set[Listener] = set()
 
@@ -60,6 +65,8 @@ class Bell:
                 self._listeners.discard(listener)
 
     def ring(self) -> None:
+        """Wake all that listen."""
+        self.rung += 1  # two at once may count as one: what matters is that it changes
         if self._listeners:
             with self._lock:
                 listeners = list(self._listeners)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from lagoqueue.errors import DriverError, InvalidValue, SchemaMissing
+from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.sqlite_statements import SQLiteStatements
+from lagoqueue_sql.link import Link, Placeholders, Row, Values
+from lagoqueue_sql.outlook import Level
+from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
 
@@ -21,10 +25,9 @@ NEEDED = (3, 35, 0)
 Synchronous = Literal["full", "normal"]
 
 _BUSY = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED))
-_PAUSE = 0.01
 
 
-class SQLite:
+class SQLite(Database):
     """One SQLite file and the settings under which connections to it are opened.
 
     Attributes:
@@ -32,86 +35,126 @@ class SQLite:
         busy_timeout: Seconds to wait for another process's write lock.
     """
 
+    placeholders: ClassVar[Placeholders] = "named"
+    look_every: ClassVar[float] = 0.0  # a look costs some microseconds, and inside the transaction it is exact
+    poll: ClassVar[float] = 0.05
+    claim_mode: ClassVar[Mode] = Mode.ATOMIC
+    one_statement: ClassVar[bool] = True
+
     def __init__(self, url: sa.URL, *, synchronous: Synchronous, busy_timeout: float) -> None:
         if synchronous not in ("full", "normal"):
             raise InvalidValue(f"synchronous must be 'full' or 'normal', not {synchronous!r}")
         self.path = _file(url)
-        self.busy_timeout = busy_timeout
+        self.busy_timeout = self.patience = busy_timeout
+        self.statements = SQLiteStatements()
+        self.errors = (sqlite3.Error,)
         self._pragmas = (f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}", f"PRAGMA synchronous = {synchronous}")
-        self.engine = sa.create_engine(
-            url.set(drivername="sqlite+pysqlite", database=self.path),
-            poolclass=sa.NullPool,
-            hide_parameters=True,
-            connect_args={"check_same_thread": False},  # a keeper may be closed from another thread
-            isolation_level="AUTOCOMMIT",  # transactions are begun below, IMMEDIATE where they write
+        self._engine = sa.create_engine(
+            "sqlite+pysqlite://", creator=self._connect, poolclass=sa.NullPool, isolation_level="AUTOCOMMIT"
         )
+        self.dialect = self._engine.dialect
+        self._version = -1
 
     # --- Connections and transactions ---------------------------------------------------------------
 
-    def connect(self) -> sa.Connection:
-        """Open a connection, in WAL mode and with the settings; for the calling thread only.
+    def open(self) -> Link:
+        return Link(self._connect())
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open a connection, in WAL mode and with the settings.
 
         Raises:
             DriverError: This Python's SQLite is too old.
         """
         check_version(sqlite3.sqlite_version_info)
-        connection = self.engine.connect()
+        # A keeper may be closed from another thread. Transactions are begun below, not by the driver.
+        connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None)
         try:
             for pragma in self._pragmas:
-                connection.exec_driver_sql(pragma)
-            if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
-                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                connection.execute(pragma)
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def run(self, connection: sa.Connection, function: Callable[[sa.Connection], T], *, write: bool) -> T:
+    def run(self, link: Link, function: Callable[[Link], T], mode: Mode) -> T:
         """Call `function`, in a transaction that takes the write lock at once where it writes.
 
         A transaction that began by reading could not upgrade once another process has written,
         however long it waited, so every writing one is IMMEDIATE.
         """
-        if not write:
-            return function(connection)
-        driver: Any = connection.connection.driver_connection  # saves a third of a short transaction's time
-        driver.execute("BEGIN IMMEDIATE")
+        if mode is Mode.READ:
+            return function(link)
+        link.run("BEGIN IMMEDIATE")
         try:
-            result = function(connection)
-            driver.execute("COMMIT")
+            result = function(link)
+            link.run("COMMIT")
         except BaseException:
-            if driver.in_transaction:  # some errors have rolled back by themselves
-                driver.execute("ROLLBACK")
+            if link.connection.in_transaction:  # some errors have rolled back by themselves
+                link.run("ROLLBACK")
             raise
         return result
 
-    def patiently(self, attempt: Callable[[], T]) -> T:
-        """Repeat `attempt` while the file is locked, for the busy timeout.
+    def close(self, link: Link) -> None:
+        with suppress(sqlite3.Error):
+            link.connection.close()
 
-        SQLite waits by itself for a write lock, but answers at once that the file is busy while
-        another process recovers the log, closes the file last, or switches it to WAL.
-        """
-        deadline = time.monotonic() + self.busy_timeout
-        while True:
+    def may_have_changed(self, link: Link) -> bool:
+        version = link.rows("PRAGMA data_version", {})[0][0]
+        changed, self._version = version != self._version, version
+        return bool(changed)
+
+    @contextmanager
+    def ddl(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
             try:
-                return attempt()
-            except (DBAPIError, sqlite3.Error) as error:
-                if not self.is_busy(error) or time.monotonic() >= deadline:
-                    raise
-            time.sleep(_PAUSE)
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            except BaseException:
+                if connection.connection.driver_connection.in_transaction:  # type: ignore[union-attr]
+                    connection.exec_driver_sql("ROLLBACK")
+                raise
+
+    # --- Operations that differ ---------------------------------------------------------------------
+
+    def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
+        return link.count(sql.push, rows[0]) if len(rows) == 1 else link.many(sql.push_many, rows)
+
+    def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
+        rows: list[Row] = []
+        for queue, priority, floor in levels:
+            left = values["limit"] - len(rows)
+            if left == 0:
+                break
+            where = {"queue": queue, "priority": priority, "floor": floor, "limit": left}
+            rows += link.rows(sql.claim, values | where)
+        return rows
+
+    def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        return link.rows(sql.reclaim, values)
+
+    def release_orphans(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        return link.rows(sql.release_orphans, values)
+
+    def held(self, link: Link, sql: Statements, statement: str, values: Values) -> Sequence[Row]:
+        return link.rows(statement, values)
 
     # --- Errors -------------------------------------------------------------------------------------
 
-    def is_busy(self, error: BaseException) -> bool:
-        return _code(_own(error)) in _BUSY
+    def trouble(self, error: Exception) -> Trouble:
+        """Busy is a conflict: SQLite waits by itself for a write lock, but answers at once that the file
+        is busy while another process recovers the log, closes the file last, or switches it to WAL.
+        """
+        code = _code(own_error(error))
+        if code in _BUSY:
+            return Trouble.CONFLICT
+        return Trouble.REFUSED if code in (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FULL) else Trouble.SPOILT
 
-    def spoils(self, error: BaseException) -> bool:
-        """Whether the connection is better opened anew after this error."""
-        return _code(_own(error)) not in (*_BUSY, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FULL)
-
-    def translate(self, error: BaseException) -> DriverError:
-        """Return what the user is told; it names the file and the way out, and no parameters."""
-        own = _own(error)
+    def translate(self, error: Exception) -> DriverError:
+        own = own_error(error)
         if "no such table" in str(own):
             return SchemaMissing(f"{self.path!r} has no tables for this queue: run `await queue.setup()` ({own})")
         return DriverError(f"{self._explain(_code(own))} ({own})")
@@ -158,11 +201,6 @@ def _file(url: sa.URL) -> str:
             "for a queue in memory use lagoqueue.MemoryQueue"
         )
     return str(Path(database).absolute())
-
-
-def _own(error: BaseException) -> BaseException:
-    """Return the driver's own error: SQLAlchemy's text holds the statement, the driver's does not."""
-    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
 
 
 def _code(error: BaseException) -> int:

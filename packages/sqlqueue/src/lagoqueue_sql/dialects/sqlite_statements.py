@@ -4,73 +4,87 @@
 
 from __future__ import annotations
 
-from lagoqueue_sql.statements import COLUMNS
-
-_WAITING = "queue = :queue AND reserved_at IS NULL"
-
-_LEVELS = f"""
-    WITH RECURSIVE level(priority) AS (
-        SELECT max(priority) FROM {{jobs}} WHERE {_WAITING} AND priority < {{below}}
-        UNION ALL
-        SELECT (SELECT max(next.priority) FROM {{jobs}} AS next
-                WHERE next.queue = :queue AND next.reserved_at IS NULL AND next.priority < level.priority)
-        FROM level WHERE level.priority IS NOT NULL
-    )"""
-"""The priorities that wait under a label, highest first, each found by one seek in the index."""
+from lagoqueue_sql.statements import COLUMNS, JOB_VALUES
 
 _HELD = """
     FROM json_each(:batch) AS batch
-    WHERE {jobs}.id = json_extract(batch.value, '$[0]')
-      AND {jobs}.receipt = json_extract(batch.value, '$[1]') AND {jobs}.reserved_at IS NOT NULL"""
+    WHERE {jobs}.seq = json_extract(batch.value, '$.s')
+      AND {jobs}.receipt = json_extract(batch.value, '$.r')
+      AND {jobs}.id = json_extract(batch.value, '$.i') AND {jobs}.reserved_at IS NOT NULL"""
 """For UPDATE ... FROM: the rows of the batch whose reservation still holds."""
 
 _HELD_SEQS = """
     WHERE seq IN (
         SELECT held.seq FROM json_each(:batch) AS batch CROSS JOIN {jobs} AS held
-        WHERE held.id = json_extract(batch.value, '$[0]')
-          AND held.receipt = json_extract(batch.value, '$[1]') AND held.reserved_at IS NOT NULL)"""
+        WHERE held.seq = json_extract(batch.value, '$.s')
+          AND held.receipt = json_extract(batch.value, '$.r')
+          AND held.id = json_extract(batch.value, '$.i') AND held.reserved_at IS NOT NULL)"""
 """For DELETE, which has no FROM: the same."""
+
+
+_COUNT = """
+    INSERT INTO {counters} (jobs_table, queue, bucket, pushed, processed, failed, retried)
+    VALUES (:jobs_table, :queue, BUCKET, :pushed, :processed, :failed, :retried)
+    ON CONFLICT (jobs_table, queue, bucket) DO UPDATE SET
+        pushed = pushed + excluded.pushed, processed = processed + excluded.processed,
+        failed = failed + excluded.failed, retried = retried + excluded.retried"""
+"""Add to a row of the counters."""
 
 
 class SQLiteStatements:
     """See `lagoqueue_sql.statements.Statements` for what each is for."""
 
-    push = (
-        f"INSERT INTO {{jobs}} ({COLUMNS}) VALUES"
-        " (:id, :name, :payload, :attempts, :available_at, :queue, :priority, :headers)"
-        " ON CONFLICT (id) DO NOTHING"
+    now: str | None = None
+
+    push = f"INSERT INTO {{jobs}} ({COLUMNS}) VALUES ({JOB_VALUES}) ON CONFLICT (id) DO NOTHING"
+
+    push_many = push  # run once for each; there is no base64 for one JSON array of them
+
+    # Each priority is one seek in the index, and the first job of it another.
+    look = """
+    WITH RECURSIVE level(queue, priority) AS (
+        SELECT json_extract(label.value, '$.q'),
+               (SELECT max(priority) FROM {jobs}
+                WHERE queue = json_extract(label.value, '$.q') AND reserved_at IS NULL)
+        FROM json_each(:batch) AS label
+        UNION ALL
+        SELECT level.queue, (SELECT max(next.priority) FROM {jobs} AS next
+                             WHERE next.queue = level.queue AND next.reserved_at IS NULL
+                               AND next.priority < level.priority)
+        FROM level WHERE level.priority IS NOT NULL
     )
-    due_level = (
-        _LEVELS.replace("{below}", ":below")
-        + f"""
-    SELECT priority FROM level
-    WHERE priority IS NOT NULL AND EXISTS (
-        SELECT 1 FROM {{jobs}} AS due
-        WHERE {_WAITING} AND due.priority = level.priority AND due.available_at <= :now)
-    LIMIT 1"""
-    )
-    earliest = (
-        _LEVELS.replace(" AND priority < {below}", "")
-        + f"""
-    SELECT min((SELECT min(first.available_at) FROM {{jobs}} AS first
-                WHERE {_WAITING} AND first.priority = level.priority))
-    FROM level WHERE priority IS NOT NULL"""
-    )
+    SELECT queue, priority, (SELECT min(first.available_at) FROM {jobs} AS first
+                             WHERE first.queue = level.queue AND first.priority = level.priority
+                               AND first.reserved_at IS NULL), {now}
+    FROM level"""
     claim = f"""
-    UPDATE {{jobs}}
-    SET reserved_at = :now, reserved_until = :until, receipt = :receipt, attempts = attempts + 1
+    UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + :timeout, receipt = :receipt,
+           worker = :worker, attempts = attempts + 1
     WHERE seq IN (
         SELECT seq FROM {{jobs}}
-        WHERE {_WAITING} AND priority = :level AND available_at <= :now
+        WHERE queue = :queue AND priority = :priority AND reserved_at IS NULL
+          AND available_at >= :floor AND available_at <= {{now}}
         ORDER BY priority DESC, available_at, seq LIMIT :limit)
     RETURNING {COLUMNS}, seq"""
-    ack = f"DELETE FROM {{jobs}} {_HELD_SEQS} RETURNING id, receipt"
+    reclaim = """
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    WHERE reserved_at IS NOT NULL AND reserved_until > :since AND reserved_until <= {now}
+    RETURNING queue, priority, available_at"""
+
+    ack = f"DELETE FROM {{jobs}} {_HELD_SEQS} RETURNING id, seq, receipt"
     # What was put back keeps its receipt, so that it can be returned; without reserved_at it proves nothing.
     put_back = f"""
     UPDATE {{jobs}}
-    SET available_at = :now + json_extract(batch.value, '$[2]'),
-        attempts = attempts - json_extract(batch.value, '$[3]'),
+    SET available_at = {{now}} + json_extract(batch.value, '$.d'),
+        attempts = attempts - json_extract(batch.value, '$.b'),
         reserved_at = NULL, reserved_until = NULL {_HELD}
-    RETURNING id, receipt"""
-    extend = f"UPDATE {{jobs}} SET reserved_until = :until {_HELD} RETURNING id, receipt"
-    bury = f"DELETE FROM {{jobs}} {_HELD_SEQS} RETURNING {COLUMNS}, receipt"
+    RETURNING id, seq, receipt"""
+    extend = f"UPDATE {{jobs}} SET reserved_until = {{now}} + :timeout {_HELD} RETURNING id, seq, receipt"
+    bury = f"DELETE FROM {{jobs}} {_HELD_SEQS} RETURNING id, seq, receipt, {COLUMNS}"
+
+    release_orphans = """
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    WHERE reserved_at IS NOT NULL AND worker = :id
+    RETURNING queue, priority, available_at"""
+    count_total = _COUNT.replace("BUCKET", "0")
+    count_recent = _COUNT.replace("BUCKET", "{now} / 10000000 * 10")

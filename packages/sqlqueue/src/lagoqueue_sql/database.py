@@ -1,0 +1,133 @@
+"""`Database`: what is different from one kind of database to the next. `dialects` has one of each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from enum import Enum
+from typing import Any, ClassVar, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from lagoqueue.errors import DriverError
+from lagoqueue_sql.link import Link, Placeholders, Row, Values
+from lagoqueue_sql.outlook import Level
+from lagoqueue_sql.rows import as_json
+from lagoqueue_sql.statements import DialectStatements, Statements
+
+T = TypeVar("T")
+
+
+class Mode(Enum):
+    """What a function does, and so the transaction that it needs."""
+
+    READ = "read"
+    SINGLE = "single"
+    """One statement that writes."""
+    ATOMIC = "atomic"
+    """Several, of which either all or none may count."""
+
+
+class Trouble(Enum):
+    """What an error of the database means for what was being done."""
+
+    CONFLICT = "conflict"
+    """Rolled back on account of another transaction; it may be repeated."""
+    LOST = "lost"
+    """The connection is gone; what was under way may have been done or not."""
+    SPOILT = "spoilt"
+    """Nothing was done, and the connection is better opened anew."""
+    REFUSED = "refused"
+    """Nothing was done, and repeating does not help."""
+
+
+class Database(ABC):
+    """One database and the settings under which connections to it are opened."""
+
+    placeholders: ClassVar[Placeholders]
+    look_every: ClassVar[float]
+    """Seconds for which a claimer relies on what it saw; 0 looks before each claim."""
+    poll: ClassVar[float]
+    """Seconds between two looks of a pop that waits and that nothing wakes."""
+    claim_mode: ClassVar[Mode]
+    one_statement: ClassVar[bool]
+    """Whether a batch of one kind is settled by one statement."""
+
+    statements: DialectStatements
+    patience: float
+    """Seconds for which a transaction that met another one is repeated."""
+    errors: tuple[type[Exception], ...]
+    """What the driver raises."""
+    dialect: sa.Dialect
+
+    # --- Connections and transactions ---------------------------------------------------------------
+
+    @abstractmethod
+    def open(self) -> Link:
+        """Open a connection for the calling thread only; every wait on it is bounded."""
+
+    @abstractmethod
+    def run(self, link: Link, function: Callable[[Link], T], mode: Mode) -> T:
+        """Call `function` in a transaction as `mode` says, and return once that is committed."""
+
+    @abstractmethod
+    def close(self, link: Link) -> None:
+        """Close a connection, whatever state it is in. Does not raise, does not wait."""
+
+    def interrupt(self, link: Link) -> None:  # noqa: B027 - a local file answers by itself
+        """End what another thread waits for on this connection, which is of no use afterwards."""
+
+    def is_stale(self, link: Link) -> bool:
+        """Tell whether a connection that was not used for a while has died meanwhile."""
+        return False
+
+    def may_have_changed(self, link: Link) -> bool:
+        """Tell whether another process may have written since the last call. Costs next to nothing."""
+        return True
+
+    @abstractmethod
+    def ddl(self) -> AbstractContextManager[sa.Connection]:
+        """A transaction for changing the schema, one at a time among all processes."""
+
+    # --- Operations that differ ---------------------------------------------------------------------
+
+    @abstractmethod
+    def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
+        """Insert jobs, except under ids that are live, and return how many."""
+
+    def look(self, link: Link, sql: Statements, labels: Sequence[str], now: int) -> Sequence[Row]:
+        """Return what `sql.look` says of these labels."""
+        return link.rows(sql.look, {"batch": as_json([{"q": label} for label in labels]), "now": now})
+
+    @abstractmethod
+    def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
+        """Reserve due jobs of these levels and return their rows, in no certain order."""
+
+    @abstractmethod
+    def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        """Let expired reservations go and return queue, priority and available_at of each."""
+
+    @abstractmethod
+    def release_orphans(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        """Let go what a dead worker had reserved and return queue, priority and available_at of each."""
+
+    @abstractmethod
+    def held(self, link: Link, sql: Statements, statement: str, values: Values) -> Sequence[Row]:
+        """Run a statement over a batch of reservations and return the rows of those still held."""
+
+    # --- Errors -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def trouble(self, error: Exception) -> Trouble:
+        """Tell what the driver's error means."""
+
+    @abstractmethod
+    def translate(self, error: Exception) -> DriverError:
+        """Return what the user is told: the way out, and never a password or a parameter."""
+
+
+def own_error(error: Exception) -> Exception:
+    """Return the driver's own error: SQLAlchemy's text holds the statement, the driver's does not."""
+    return error.orig if isinstance(error, DBAPIError) and isinstance(error.orig, Exception) else error

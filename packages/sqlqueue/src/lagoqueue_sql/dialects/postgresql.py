@@ -1,0 +1,246 @@
+"""PostgreSQL through psycopg 3: bounded connections, the statements' differences, and what errors mean.
+
+Connections are synchronous and belong to a thread each. A coroutine that waits for a server which has
+stopped answering cannot be cancelled (psycopg issue 1371); a thread that waits with a deadline gives up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, ClassVar, TypeVar
+
+import psycopg
+import sqlalchemy as sa
+from psycopg import errors
+
+from lagoqueue.errors import DriverError, SchemaMissing
+from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.postgresql_statements import PostgreSQLStatements
+from lagoqueue_sql.link import Link, Placeholders, Row, Values
+from lagoqueue_sql.outlook import Level
+from lagoqueue_sql.rows import as_json
+from lagoqueue_sql.statements import Statements
+
+T = TypeVar("T")
+
+NEEDED = 130000
+"""The first server version that is supported, as the server numbers them."""
+
+SETUP_TIMEOUT = 600.0
+"""Seconds that `setup` may take, waiting for other processes' setup included."""
+
+REPLAN_EVERY = 2000
+"""Calls after which statements are planned anew; sooner on a new connection."""
+
+CONFLICTS = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.LockNotAvailable,
+    errors.UniqueViolation,  # of a delete and insert that met another of the same row: pushes do not raise it
+)
+"""What another transaction is to blame for, so that repeating helps."""
+
+_SETUP_LOCK = 0x6C61676F
+"""The key of the advisory lock under which one process at a time changes the schema."""
+
+
+class Connection(psycopg.Connection[Row]):
+    """A connection on which no wait outlasts `deadline`, whatever the server, the network or a proxy does."""
+
+    deadline = float("inf")
+    """A point of time.monotonic(); another thread may move it."""
+
+    def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
+        return super().wait(self._until_deadline(gen), *args, **kwargs)
+
+    def _until_deadline(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted  # psycopg comes back ten times a second when nothing happens
+                if not ready and time.monotonic() > self.deadline:
+                    raise errors.OperationalError("the server did not answer in time")
+                wanted = gen.send(ready)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
+class PlannedLink(Link):
+    """A link on which statements are planned anew now and then.
+
+    The plan of a prepared statement is kept, and one that was made while the table was nearly empty
+    reads all of it. Only an ANALYZE would put an end to that, and autovacuum comes once a minute.
+    """
+
+    _calls = 0
+    _next_plan = 16
+
+    def begin_call(self) -> None:
+        """Let the plans go when it is time."""
+        self._calls += 1
+        if self._calls >= self._next_plan:
+            self._next_plan = self._calls + min(3 * self._calls, REPLAN_EVERY)
+            self.run("DISCARD PLANS")
+
+
+class PostgreSQL(Database):
+    """One database of a server, and the settings under which connections to it are opened."""
+
+    placeholders: ClassVar[Placeholders] = "pyformat"
+    look_every: ClassVar[float] = 0.1
+    poll: ClassVar[float] = 1.0
+    claim_mode: ClassVar[Mode] = Mode.SINGLE
+    one_statement: ClassVar[bool] = True
+
+    def __init__(
+        self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float, prepared_statements: bool
+    ) -> None:
+        self._url = url.set(drivername="postgresql+psycopg")
+        self.statements = PostgreSQLStatements()
+        self.errors = (psycopg.Error,)
+        self._timeout = self.patience = timeout
+        self._prepared = prepared_statements
+        self._engine = sa.create_engine("postgresql+psycopg://", creator=self._connect_for_ddl, poolclass=sa.NullPool)
+        self.dialect = self._engine.dialect
+        _, arguments = self.dialect.create_connect_args(self._url)
+        self._arguments: dict[str, Any] = {
+            "application_name": "lagoqueue",
+            "connect_timeout": max(2, int(timeout)),
+            "keepalives_idle": 30,
+            "tcp_user_timeout": int(timeout * 1000),
+            **arguments,
+            **connect_args,
+            "autocommit": True,
+            "prepare_threshold": 2 if prepared_statements else None,
+        }
+
+    # --- Connections and transactions ---------------------------------------------------------------
+
+    def connect(self) -> Connection:
+        """Open a connection whose calls are bounded from now on.
+
+        Raises:
+            DriverError: The server is too old.
+        """
+        connection = Connection.connect(**self._arguments)
+        check_version(connection.info.server_version)
+        connection.deadline = time.monotonic() + self._timeout
+        return connection
+
+    def _connect_for_ddl(self) -> Connection:
+        connection = self.connect()
+        connection.autocommit = False
+        connection.deadline = time.monotonic() + SETUP_TIMEOUT
+        return connection
+
+    def open(self) -> Link:
+        return PlannedLink(self.connect()) if self._prepared else Link(self.connect())
+
+    def run(self, link: Link, function: Callable[[Link], T], mode: Mode) -> T:
+        link.connection.deadline = time.monotonic() + self._timeout
+        if isinstance(link, PlannedLink):
+            link.begin_call()
+        if mode is not Mode.ATOMIC:
+            return function(link)
+        link.run("BEGIN")
+        try:
+            result = function(link)
+            link.run("COMMIT")
+        except BaseException:
+            if not link.connection.broken:
+                with suppress(psycopg.Error):
+                    link.run("ROLLBACK")
+            raise
+        return result
+
+    def close(self, link: Link) -> None:
+        link.connection.deadline = 0.0
+        with suppress(psycopg.Error):
+            link.connection.close()
+
+    def interrupt(self, link: Link) -> None:
+        link.connection.deadline = 0.0
+
+    def is_stale(self, link: Link) -> bool:
+        try:
+            link.connection.deadline = time.monotonic() + self._timeout
+            link.run("SELECT 1")
+        except psycopg.Error:
+            return True
+        return False
+
+    @contextmanager
+    def ddl(self) -> Iterator[sa.Connection]:
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})")
+            yield connection
+
+    # --- Operations that differ ---------------------------------------------------------------------
+
+    def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
+        if len(rows) == 1:
+            return link.count(sql.push, rows[0])
+        return link.count(sql.push_many, {"batch": as_json(rows), "now": rows[0]["now"]})
+
+    def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
+        batch = as_json([{"q": level.queue, "p": level.priority, "f": level.floor} for level in levels])
+        return link.rows(sql.claim, values | {"levels": batch})
+
+    def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        return link.rows(sql.reclaim, values)
+
+    def release_orphans(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        return link.rows(sql.release_orphans, values)
+
+    def held(self, link: Link, sql: Statements, statement: str, values: Values) -> Sequence[Row]:
+        return link.rows(statement, values)
+
+    # --- Errors -------------------------------------------------------------------------------------
+
+    def trouble(self, error: Exception) -> Trouble:
+        own = own_error(error)
+        if isinstance(own, CONFLICTS):
+            return Trouble.CONFLICT
+        code = getattr(own, "sqlstate", None)
+        if code is None:  # the answer did not come, or the driver refused by itself
+            return (
+                Trouble.LOST if isinstance(own, (errors.OperationalError, errors.InterfaceError)) else Trouble.REFUSED
+            )
+        return Trouble.LOST if code[:2] == "08" or code[:3] == "57P" else Trouble.REFUSED
+
+    def translate(self, error: Exception) -> DriverError:
+        own = own_error(error)
+        text = str(own).strip().partition("\n")[0]
+        if isinstance(own, errors.UndefinedTable):
+            return SchemaMissing(f"{self._name} has no tables for this queue: run `await queue.setup()` ({text})")
+        return DriverError(f"{self._explain(own)} ({text})")
+
+    @property
+    def _name(self) -> str:
+        """The database, as messages name it: without user and password."""
+        return repr(f"postgresql://{self._url.host or ''}/{self._url.database or ''}")
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, errors.InsufficientPrivilege):
+            return (
+                f"this user may not do that in {self._name}: grant it SELECT, INSERT, UPDATE and DELETE on the tables"
+            )
+        if isinstance(error, errors.ReadOnlySqlTransaction):
+            return f"{self._name} is read-only at present: it may be a standby, or in the middle of a failover"
+        if isinstance(error, (errors.DiskFull, errors.OutOfMemory, errors.TooManyConnections)):
+            return f"{self._name} has run out of a resource"
+        if isinstance(error, psycopg.OperationalError):
+            return f"{self._name} could not be reached, or stopped answering"
+        return f"{self._name} refused"
+
+
+def check_version(found: int) -> None:
+    """Refuse a server that is too old."""
+    if found < NEEDED:
+        raise DriverError(
+            f"PostgreSQL {NEEDED // 10000} or newer is needed, but the server has "
+            f"{found // 10000}.{found % 10000}: upgrade it"
+        )

@@ -1,0 +1,109 @@
+"""The statements that PostgreSQL spells in its own way; those over a batch unfold one JSON parameter.
+
+JSON is as quick as arrays here, and every driver can pass a text.
+"""
+
+# ruff: noqa: S608 - only the checked and quoted names of `Schema` are put into these
+
+from __future__ import annotations
+
+from lagoqueue_sql.statements import COLUMNS, JOB_VALUES
+
+_BATCH = """
+    WITH batch AS MATERIALIZED (
+        SELECT * FROM json_to_recordset(CAST(:batch AS json)) AS each(i text, s bigint, r text, d bigint, b integer))"""
+_HELD = """
+    batch WHERE {jobs}.seq = ANY(ARRAY(SELECT s FROM batch)) AND {jobs}.seq = batch.s
+      AND {jobs}.receipt = batch.r AND {jobs}.id = batch.i AND {jobs}.reserved_at IS NOT NULL"""
+"""For UPDATE ... FROM and DELETE ... USING: the rows of the batch whose reservation still holds.
+
+The array says the same once more, so that the rows are looked up by key and not found by a join: of a
+batch the planner expects a hundred rows, of an array ten.
+"""
+
+_JOB = (
+    "id text, name text, payload text, attempts integer, available_at bigint, delay bigint,"
+    " queue text, priority integer, headers text"
+)
+
+
+_COUNT = """
+    INSERT INTO {counters} AS old (jobs_table, queue, bucket, pushed, processed, failed, retried)
+    VALUES (:jobs_table, :queue, BUCKET, :pushed, :processed, :failed, :retried)
+    ON CONFLICT (jobs_table, queue, bucket) DO UPDATE SET
+        pushed = old.pushed + excluded.pushed, processed = old.processed + excluded.processed,
+        failed = old.failed + excluded.failed, retried = old.retried + excluded.retried"""
+"""Add to a row of the counters."""
+
+
+class PostgreSQLStatements:
+    """See `lagoqueue_sql.statements.Statements` for what each is for."""
+
+    # Stable within a statement, so that an index can be searched for it; the transaction's own time would stand still.
+    now: str | None = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)"
+
+    push = f"INSERT INTO {{jobs}} ({COLUMNS}) VALUES ({JOB_VALUES}) ON CONFLICT (id) DO NOTHING"
+    push_many = f"""
+    INSERT INTO {{jobs}} ({COLUMNS})
+    SELECT id, name, decode(payload, 'base64'), attempts, COALESCE(available_at, {{now}} + delay), queue, priority,
+           headers
+    FROM ROWS FROM (json_to_recordset(CAST(:batch AS json)) AS ({_JOB})) WITH ORDINALITY
+         AS batch(id, name, payload, attempts, available_at, delay, queue, priority, headers, place)
+    ORDER BY place
+    ON CONFLICT (id) DO NOTHING"""
+
+    # The first job of each priority, one seek in the index for each.
+    look = """
+    WITH RECURSIVE level(queue, priority, first) AS (
+        SELECT label.q, head.priority, head.available_at
+        FROM json_to_recordset(CAST(:batch AS json)) AS label(q text) LEFT JOIN LATERAL (
+            SELECT priority, available_at FROM {jobs} WHERE queue = label.q AND reserved_at IS NULL
+            ORDER BY priority DESC, available_at, seq LIMIT 1) AS head ON true
+        UNION ALL
+        SELECT level.queue, next.priority, next.available_at
+        FROM level LEFT JOIN LATERAL (
+            SELECT priority, available_at FROM {jobs}
+            WHERE queue = level.queue AND priority < level.priority AND reserved_at IS NULL
+            ORDER BY priority DESC, available_at, seq LIMIT 1) AS next ON true
+        WHERE level.priority IS NOT NULL
+    )
+    SELECT queue, priority, first, {now} FROM level"""
+    # The lateral part runs for one level after another, and stops once the outer limit is reached: what is
+    # not returned is not locked. Its array is computed once, before the update looks the rows up by key.
+    claim = f"""
+    UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + CAST(:timeout AS bigint), receipt = :receipt,
+           worker = :worker, attempts = attempts + 1
+    WHERE seq = ANY(ARRAY(
+        SELECT due.seq FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint)
+        CROSS JOIN LATERAL (
+            SELECT seq FROM {{jobs}}
+            WHERE queue = level.q AND priority = level.p AND reserved_at IS NULL
+              AND available_at >= level.f AND available_at <= {{now}}
+            ORDER BY available_at, seq LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED) AS due
+        LIMIT CAST(:limit AS integer)))
+    RETURNING {COLUMNS}, seq"""
+    reclaim = """
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    WHERE seq = ANY(ARRAY(
+        SELECT seq FROM {jobs}
+        WHERE reserved_at IS NOT NULL AND reserved_until > CAST(:since AS bigint) AND reserved_until <= {now}
+        FOR UPDATE SKIP LOCKED))
+    RETURNING queue, priority, available_at"""
+
+    ack = f"{_BATCH} DELETE FROM {{jobs}} USING {_HELD} RETURNING id, seq, receipt"
+    # What was put back keeps its receipt, so that it can be returned; without reserved_at it proves nothing.
+    put_back = f"""{_BATCH}
+    UPDATE {{jobs}} SET available_at = {{now}} + batch.d, attempts = attempts - batch.b,
+           reserved_at = NULL, reserved_until = NULL
+    FROM {_HELD} RETURNING id, seq, receipt"""
+    extend = f"""{_BATCH}
+    UPDATE {{jobs}} SET reserved_until = {{now}} + CAST(:timeout AS bigint)
+    FROM {_HELD} RETURNING id, seq, receipt"""
+    bury = f"{_BATCH} DELETE FROM {{jobs}} USING {_HELD} RETURNING id, seq, receipt, {COLUMNS}"
+
+    release_orphans = """
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    WHERE reserved_at IS NOT NULL AND worker = :id
+    RETURNING queue, priority, available_at"""
+    count_total = _COUNT.replace("BUCKET", "0")
+    count_recent = _COUNT.replace("BUCKET", "{now} / 10000000 * 10")
