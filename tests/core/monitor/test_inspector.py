@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from lagoqueue.errors import DuplicateJob, FailedJobNotFound, InvalidValue, ReadOnly
+from lagoqueue.errors import DuplicateJob, FailedJobNotFound, InvalidValue, JobNotFound, ReadOnly
 from lagoqueue.job import Job
-from lagoqueue.monitor import Inspector, JobView, MemoryFailedJobs, MemoryInspector, QueueStats, Stats, StatsView
-
-
-class Shelf:
-    """A queue that can be looked into."""
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self.jobs = jobs
-
-    def waiting(self, label: str, offset: int, limit: int) -> list[Job]:
-        return [job for job in self.jobs if job.queue == label][offset : offset + limit]
+from lagoqueue.memory import MemoryQueue
+from lagoqueue.monitor import (
+    DetailedInspector,
+    Inspector,
+    JobPage,
+    JobView,
+    MemoryFailedJobs,
+    MemoryInspector,
+    QueueDepth,
+    QueueStats,
+    Sampler,
+    Stats,
+    StatsView,
+)
+from lagoqueue.testing import ManualClock
 
 
 def job(number: int, queue: str = "mail") -> Job:
@@ -60,7 +64,9 @@ async def test_failed_jobs_are_shown_by_pages_with_their_label_and_error() -> No
     first, second = await inspector.failed(), await inspector.failed(2)
     assert [view.id for view in first] == [str(number) for number in range(50, 0, -1)]
     record = await store.get("0")
-    assert second == [JobView("0", "recorded", "Mail", 1, error="ValueError: no", failed_at=record.failed_at)]
+    assert second == [
+        JobView("0", "recorded", "Mail", 1, error="ValueError: no", failed_at=record.failed_at, state="failed")
+    ]
     assert await inspector.failed(3) == []
 
 
@@ -92,19 +98,21 @@ async def test_what_the_store_refuses_comes_through() -> None:
 
 
 async def test_pending_jobs_of_one_label_by_pages() -> None:
-    shelf = Shelf([job(number, "mail" if number < 60 else "bulk") for number in range(65)])
-    inspector = MemoryInspector(queue=shelf)
+    jobs = [job(number, "mail" if number < 60 else "bulk") for number in range(65)]
+    queue = MemoryQueue(clock=ManualClock())
+    await queue.push_many(jobs)
+    inspector = MemoryInspector(queue=queue)
     assert [view.id for view in await inspector.pending("mail")] == [str(number) for number in range(50)]
     assert [view.id for view in await inspector.pending("mail", 2)] == [str(number) for number in range(50, 60)]
     assert await inspector.pending("mail", 3) == []
-    assert await inspector.pending("bulk") == [JobView.of(one) for one in shelf.jobs[60:]]
+    assert await inspector.pending("bulk") == [JobView.of(one) for one in jobs[60:]]
     assert await inspector.pending("unknown") == []
 
 
 @pytest.mark.parametrize("page", [0, -3, True, 1.0, "2"])
 @pytest.mark.parametrize(
     "inspector",
-    [MemoryInspector(), MemoryInspector(Stats(), MemoryFailedJobs(), queue=Shelf([]))],
+    [MemoryInspector(), MemoryInspector(Stats(), MemoryFailedJobs(), queue=MemoryQueue())],
     ids=["bare", "whole"],
 )
 async def test_the_same_pages_are_refused_with_and_without_a_store(inspector: MemoryInspector, page: int) -> None:
@@ -112,3 +120,59 @@ async def test_the_same_pages_are_refused_with_and_without_a_store(inspector: Me
         await inspector.failed(page)
     with pytest.raises(InvalidValue, match="page"):
         await inspector.pending("mail", page)
+
+
+# --- In detail ----------------------------------------------------------------------------------
+
+
+async def test_without_a_queue_there_are_no_jobs_but_the_failed_ones_are_counted() -> None:
+    store = MemoryFailedJobs()
+    await store.record(job(1), "mail", ValueError("no"))
+    inspector = MemoryInspector(None, store)
+    assert inspector.failed_jobs is store
+    assert await inspector.depths() == [QueueDepth("mail", failed=1)]
+    assert await inspector.jobs("pending") == JobPage([], None)
+    with pytest.raises(JobNotFound):
+        await inspector.job("1")
+
+
+async def test_without_a_store_the_queue_can_be_seen() -> None:
+    queue = MemoryQueue(clock=ManualClock())
+    await queue.push(job(1))
+    inspector = MemoryInspector(queue=queue)
+    assert inspector.failed_jobs is None
+    assert [(depth.queue, depth.pending, depth.failed) for depth in await inspector.depths()] == [("mail", 1, 0)]
+
+
+class Plain:
+    """An inspector that has no more than every one has."""
+
+    async def stats(self) -> StatsView:
+        return StatsView([QueueStats("mail", processed=3)], QueueStats("", processed=3))
+
+    async def pending(self, queue: str, page: int = 1) -> list[JobView]:
+        return [JobView("1", queue, "Mail", 0)]
+
+    async def failed(self, page: int = 1) -> list[JobView]:
+        return [JobView("2", "mail", "Mail", 3, error="E: no")]
+
+    async def retry(self, job_id: str) -> None:
+        raise FailedJobNotFound(job_id)
+
+    async def forget(self, job_id: str) -> None:
+        raise FailedJobNotFound(job_id)
+
+    async def flush_failed(self) -> int:
+        return 0
+
+
+async def test_an_inspector_without_details_is_one_and_can_be_told_from_one_with_them() -> None:
+    inspector: Inspector = Plain()
+    assert not isinstance(inspector, DetailedInspector)
+    assert isinstance(MemoryInspector(), DetailedInspector)
+    sampler = Sampler(inspector)
+    await sampler.sample()
+    await sampler.sample()
+    assert [sample.processed for sample in sampler.window("mail")] == [0]
+    (view,) = await inspector.pending("mail")
+    assert (view.state, view.worker, view.reserved_at) == (None, None, None)

@@ -40,4 +40,4 @@ def test_a_row_shows_the_job_without_its_payload() -> None:
 def test_a_row_of_a_failed_job_shows_why_and_where_it_was_recorded() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     view = JobView.of(Job("7", "Mail", b"{}"), queue="other", error="ValueError: no", failed_at=at)
-    assert (view.queue, view.error, view.failed_at) == ("other", "ValueError: no", at)
+    assert (view.queue, view.error, view.failed_at, view.state) == ("other", "ValueError: no", at, "failed")

@@ -9,9 +9,15 @@ from lagoqueue.job import Job
 
 
 class Entry:
-    """A live job and where it is: `handle` is its place in its line, or among the reservations."""
+    """A live job and where it is: `handle` is its place in its line, or among the reservations.
 
-    __slots__ = ("available_at", "due", "handle", "job", "receipt", "sequence")
+    The two instants of a reservation, on the monotonic clock, are there while `receipt` is.
+    """
+
+    __slots__ = ("available_at", "due", "handle", "job", "receipt", "reserved_at", "reserved_until", "sequence")
+
+    reserved_at: float
+    reserved_until: float
 
     def __init__(self, job: Job, sequence: int) -> None:
         self.job = job

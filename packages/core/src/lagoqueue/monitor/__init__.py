@@ -1,32 +1,66 @@
-"""Counters, failed jobs, and the views on both that pages and command lines show.
+"""Counters, failed jobs, and the views on both and on queues that pages and command lines show.
 
 It knows jobs and observers, but neither queues nor workers: those feed it.
 """
 
 from __future__ import annotations
 
-from lagoqueue.monitor.failed import FailedJob, FailedJobs
-from lagoqueue.monitor.inspector import Browsable, Inspector, MemoryInspector
+from lagoqueue.monitor.failed import BulkResult, FailedJob, FailedJobs, FailedPage, FailedView, FailureGroup
+from lagoqueue.monitor.filter import FailedFilter
+from lagoqueue.monitor.history import History, ThroughputPoint, history_points
+from lagoqueue.monitor.inspector import DetailedInspector, Inspector
 from lagoqueue.monitor.memory_failed import MemoryFailedJobs, RequeueFunc
+from lagoqueue.monitor.memory_inspector import Browsable, MemoryInspector
+from lagoqueue.monitor.paging import COUNT_CAP, MAX_ROWS
 from lagoqueue.monitor.sampler import Sampler
 from lagoqueue.monitor.stats import Observable, Stats
-from lagoqueue.monitor.views import PAGE_SIZE, JobView, QueueStats, StatsView, ThroughputSample, page_offset
+from lagoqueue.monitor.views import (
+    PAGE_SIZE,
+    JobDetail,
+    JobPage,
+    JobState,
+    JobView,
+    LiveState,
+    QueueDepth,
+    QueueStats,
+    StatsView,
+    ThroughputSample,
+    WorkerView,
+    page_offset,
+)
 
 __all__ = [
+    "COUNT_CAP",
+    "MAX_ROWS",
     "PAGE_SIZE",
     "Browsable",
+    "BulkResult",
+    "DetailedInspector",
+    "FailedFilter",
     "FailedJob",
     "FailedJobs",
+    "FailedPage",
+    "FailedView",
+    "FailureGroup",
+    "History",
     "Inspector",
+    "JobDetail",
+    "JobPage",
+    "JobState",
     "JobView",
+    "LiveState",
     "MemoryFailedJobs",
     "MemoryInspector",
     "Observable",
+    "QueueDepth",
     "QueueStats",
     "RequeueFunc",
     "Sampler",
     "Stats",
     "StatsView",
+    "ThroughputPoint",
     "ThroughputSample",
+    "WorkerView",
+    "history_points",
     "page_offset",
 ]

@@ -1,14 +1,21 @@
-"""`Inspector`: what a page or a command line may see and do, and the one over memory."""
+"""`Inspector`: what a page or a command line may see and do, and `DetailedInspector`, which sees more."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from lagoqueue.errors import ReadOnly
-from lagoqueue.job import Job
 from lagoqueue.monitor.failed import FailedJobs
-from lagoqueue.monitor.stats import Stats
-from lagoqueue.monitor.views import PAGE_SIZE, JobView, QueueStats, StatsView, page_offset
+from lagoqueue.monitor.history import KEPT_MINUTES, ThroughputPoint
+from lagoqueue.monitor.views import (
+    PAGE_SIZE,
+    JobDetail,
+    JobPage,
+    JobView,
+    LiveState,
+    QueueDepth,
+    StatsView,
+    WorkerView,
+)
 
 
 class Inspector(Protocol):
@@ -62,89 +69,62 @@ class Inspector(Protocol):
         ...
 
 
-class Browsable(Protocol):
-    """A queue that can show what waits in it without taking it; a `MemoryQueue` is one."""
+@runtime_checkable
+class DetailedInspector(Inspector, Protocol):
+    """An inspector that also looks at each queue, job and worker; `isinstance` tells whether one is.
 
-    def waiting(self, label: str, offset: int, limit: int) -> list[Job]:
-        """Return the jobs that wait under a label, due or delayed, in the order of `pop`."""
-        ...
-
-
-class MemoryInspector:
-    """An `Inspector` over what this process holds: counters, a failed-jobs store and a queue.
-
-    Any of the three may be missing: there is then nothing to see of it, and without a store the
-    three methods that act on failed jobs raise `ReadOnly`.
+    A database can answer each call in about the same time however many jobs there are: counts
+    stop at 10,000 (`COUNT_CAP`), and lists are read on from a place, never by counting pages.
     """
 
-    def __init__(
-        self, stats: Stats | None = None, failed: FailedJobs | None = None, *, queue: Browsable | None = None
-    ) -> None:
-        self._stats = stats
-        self._failed = failed
-        self._queue = queue
+    @property
+    def failed_jobs(self) -> FailedJobs | None:
+        """The store with which failed jobs are searched, grouped, retried and dropped; None without one."""
+        ...
 
-    async def stats(self) -> StatsView:
-        """Return the counters of every queue and their totals."""
-        if self._stats is None:
-            return StatsView(queues=[], totals=QueueStats(""))
-        return self._stats.snapshot()
+    async def depths(self) -> list[QueueDepth]:
+        """Return what stands under each label that has any job, live or failed, sorted by label."""
+        ...
 
-    async def pending(self, queue: str, page: int = 1) -> list[JobView]:
-        """Return one page of the jobs that wait under a label, in the order in which they run.
+    async def jobs(
+        self, state: LiveState, queue: str | None = None, *, after: str | None = None, limit: int = PAGE_SIZE
+    ) -> JobPage:
+        """Return some of the live jobs in one state.
 
-        Raises:
-            InvalidValue: `page` is not a whole number from 1.
-        """
-        offset = page_offset(page)
-        if self._queue is None:
-            return []
-        return [JobView.of(job) for job in self._queue.waiting(queue, offset, PAGE_SIZE)]
+        Pending and delayed ones come in the order of `pop`, one label after another; reserved ones
+        by the instant at which their reservation ends. A job that moves between two pages may be in both or in none.
 
-    async def failed(self, page: int = 1) -> list[JobView]:
-        """Return one page of failed jobs, newest first.
+        Args:
+            state: "pending", "delayed" or "reserved"; failed jobs are in `failed_jobs`.
+            queue: Only those under this label.
+            after: The `next` of the page before; None for the first page.
+            limit: Rows of the page, at most 1,000.
 
         Raises:
-            InvalidValue: `page` is not a whole number from 1.
+            InvalidValue: An argument is not what it may be.
         """
-        page_offset(page)  # refuses the same pages with and without a store
-        if self._failed is None:
-            return []
-        return [
-            JobView.of(record.job, queue=record.queue, error=record.error, failed_at=record.failed_at)
-            for record in await self._failed.list(page)
-        ]
+        ...
 
-    async def retry(self, job_id: str) -> None:
-        """Put a failed job back in its queue and drop its record.
+    async def job(self, job_id: str) -> JobDetail:
+        """Return one live job whole.
 
         Raises:
-            FailedJobNotFound: Nothing is kept under this id.
-            DuplicateJob: A job with this id is live; the record is kept.
-            ReadOnly: There is no failed-jobs store.
+            JobNotFound: No live job has this id.
         """
-        await self._store("retry").retry(job_id)
+        ...
 
-    async def forget(self, job_id: str) -> None:
-        """Drop the record of a failed job.
+    async def workers(self) -> list[WorkerView]:
+        """Return the workers that live and that the store knows of, the one that started first before others."""
+        ...
+
+    async def history(self, queue: str | None = None, *, minutes: int = KEPT_MINUTES) -> list[ThroughputPoint]:
+        """Return what was done in each ten seconds up to now, oldest first; empty where nobody counts.
+
+        Args:
+            queue: Under this label; under all together when None.
+            minutes: How far to look back, at most 60.
 
         Raises:
-            FailedJobNotFound: Nothing is kept under this id.
-            ReadOnly: There is no failed-jobs store.
+            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 60.
         """
-        await self._store("forget").forget(job_id)
-
-    async def flush_failed(self) -> int:
-        """Drop the record of every failed job and return how many there were.
-
-        Raises:
-            ReadOnly: There is no failed-jobs store.
-        """
-        return await self._store("flush_failed").flush()
-
-    def _store(self, action: str) -> FailedJobs:
-        if self._failed is None:
-            raise ReadOnly(
-                f"{action}: this inspector has no failed-jobs store; give it one, as in MemoryInspector(stats, failed)"
-            )
-        return self._failed
+        ...

@@ -6,17 +6,21 @@ import builtins
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Self
 
 import msgspec
 
-from lagoqueue.errors import FailedJobNotFound
+from lagoqueue._time import at_least_one
+from lagoqueue.errors import DuplicateJob, FailedJobNotFound
 from lagoqueue.failure import Failure
 from lagoqueue.job import MAX_LABEL, Job, check_text
-from lagoqueue.monitor.failed import FailedJob
+from lagoqueue.monitor.failed import BulkResult, FailedJob, FailedPage, FailedView, FailureGroup
+from lagoqueue.monitor.filter import FailedFilter
+from lagoqueue.monitor.paging import COUNT_CAP, MAX_ROWS, read_cursor, row_limit, write_cursor
 from lagoqueue.monitor.stats import Stats
 from lagoqueue.monitor.views import PAGE_SIZE, page_offset
 
@@ -51,6 +55,7 @@ class MemoryFailedJobs:
         self._clock = clock
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}  # oldest first
+        self._newest = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -82,7 +87,8 @@ class MemoryFailedJobs:
         )
         with self._lock:
             self._entries.pop(job.id, None)  # so that it becomes the newest
-            self._entries[job.id] = _Entry(record)
+            self._newest += 1
+            self._entries[job.id] = _Entry(record, self._newest)
 
     async def record(self, job: Job, queue: str, error: Failure | BaseException) -> None:
         """Keep a failed job. One that is recorded again under its id replaces the older record.
@@ -127,7 +133,15 @@ class MemoryFailedJobs:
             FailedJobNotFound: Nothing is kept under this id, or another retry of it is under way.
             DuplicateJob: A job with this id is live; the record is kept.
         """
-        entry = self._claim(job_id)
+        with self._lock:
+            entry = self._entries.get(job_id)
+            if entry is None or entry.retrying:
+                raise FailedJobNotFound(job_id)
+            entry.retrying = True
+        return await self._retry(entry)
+
+    async def _retry(self, entry: _Entry) -> Job:
+        """Requeue an entry that is marked as `retrying`, and take the mark off again."""
         try:
             record = entry.record
             job = msgspec.structs.replace(record.job, attempts=0, available_at=None, receipt=None, queue=record.queue)
@@ -141,14 +155,6 @@ class MemoryFailedJobs:
         if self._requeue is not None and self._stats is not None:
             self._stats.on_retried(record.queue)
         return job
-
-    def _claim(self, job_id: str) -> _Entry:
-        with self._lock:
-            entry = self._entries.get(job_id)
-            if entry is None or entry.retrying:
-                raise FailedJobNotFound(job_id)
-            entry.retrying = True
-            return entry
 
     def _drop(self, entry: _Entry) -> None:
         with self._lock:
@@ -173,16 +179,147 @@ class MemoryFailedJobs:
             self._entries.clear()
         return dropped
 
-    async def count(self) -> int:
-        """Return how many records there are."""
-        return len(self)
+    # --- Many at once -------------------------------------------------------------------------------
+
+    async def count(self, filter: FailedFilter | None = None, *, cap: int | None = None) -> int:
+        """Return how many records there are, or how many of them a filter means; see `FailedJobs.count`.
+
+        Raises:
+            InvalidValue: `cap` is not a whole number from 1.
+        """
+        if cap is not None:
+            at_least_one(cap, "cap")
+        meant = filter or FailedFilter()
+        with self._lock:
+            return sum(meant.matches(entry.record) for entry in islice(self._newest_first(meant), cap))
+
+    async def queues(self) -> dict[str, int]:
+        """Return the labels that have records, sorted, each with their number, which stops at 10,000."""
+        with self._lock:
+            counts = Counter(entry.record.queue for entry in self._entries.values())
+        return {label: min(counts[label], COUNT_CAP) for label in sorted(counts)}
+
+    async def search(
+        self, filter: FailedFilter | None = None, *, after: str | None = None, limit: int = PAGE_SIZE
+    ) -> FailedPage:
+        """Return some of the records that a filter means, newest first; see `FailedJobs.search`.
+
+        Raises:
+            InvalidValue: `after` or `limit` is none.
+        """
+        row_limit(limit)
+        meant = filter or FailedFilter()
+        (place,) = (None,) if after is None else read_cursor(after, tuple[int])
+        with self._lock:
+            candidates = (each for each in self._newest_first(meant) if place is None or each.sequence < place)
+            found, last = _scan(candidates, meant, limit)
+        onward = None if last is None else write_cursor(last)
+        return FailedPage([FailedView.of(entry.record) for entry in found], onward)
+
+    async def groups(
+        self, filter: FailedFilter | None = None, *, limit: int = PAGE_SIZE
+    ) -> builtins.list[FailureGroup]:
+        """Return the failures by kind and name, the largest group first; see `FailedJobs.groups`.
+
+        Raises:
+            InvalidValue: `limit` is none.
+        """
+        row_limit(limit)
+        meant = filter or FailedFilter()
+        members: dict[tuple[str, str], builtins.list[FailedJob]] = {}
+        with self._lock:
+            for entry in islice(self._newest_first(meant), COUNT_CAP):
+                record = entry.record
+                if meant.matches(record):
+                    members.setdefault((record.kind, record.job.name), []).append(record)
+        ordered = sorted(members.items(), key=lambda item: (-len(item[1]), item[0]))
+        return [_group(kind, name, records) for (kind, name), records in ordered[:limit]]
+
+    async def retry_many(self, filter: FailedFilter, *, after: str | None = None, limit: int = MAX_ROWS) -> BulkResult:
+        """Retry some of the records that a filter means, oldest first; see `FailedJobs.retry_many`.
+
+        What `requeue` raises, other than `DuplicateJob`, ends the call: the records before are done, and the rest kept.
+
+        Raises:
+            InvalidValue: `after` or `limit` is none.
+        """
+        with self._lock:
+            found, onward = self._batch(filter, after, limit)
+        done = 0
+        skipped: builtins.list[str] = []
+        for entry in found:
+            with self._lock:
+                if entry.retrying or self._entries.get(entry.record.id) is not entry:
+                    continue  # another call was faster
+                entry.retrying = True
+            try:
+                await self._retry(entry)
+                done += 1
+            except DuplicateJob:
+                skipped.append(entry.record.id)
+        return BulkResult(done, skipped, onward)
+
+    async def forget_many(self, filter: FailedFilter, *, after: str | None = None, limit: int = MAX_ROWS) -> BulkResult:
+        """Drop some of the records that a filter means, oldest first; see `FailedJobs.forget_many`.
+
+        Raises:
+            InvalidValue: `after` or `limit` is none.
+        """
+        with self._lock:
+            found, onward = self._batch(filter, after, limit)
+            for entry in found:
+                del self._entries[entry.record.id]
+        return BulkResult(len(found), [], onward)
+
+    def _batch(self, meant: FailedFilter, after: str | None, limit: int) -> tuple[builtins.list[_Entry], str | None]:
+        """Return entries from the oldest on, and the cursor behind them, which carries where the first call ended."""
+        row_limit(limit)
+        place, end = (0, self._newest) if after is None else read_cursor(after, tuple[int, int])
+        candidates = (entry for entry in self._oldest_first(meant) if place < entry.sequence <= end)
+        found, last = _scan(candidates, meant, limit)
+        return found, None if last is None else write_cursor(last, end)
+
+    def _newest_first(self, meant: FailedFilter) -> Iterator[_Entry]:
+        """Yield what a store has to look at: all records, unless the filter names a label or ids."""
+        return self._narrowed(meant, reversed(self._entries.values() if meant.ids is None else self._named(meant.ids)))
+
+    def _oldest_first(self, meant: FailedFilter) -> Iterator[_Entry]:
+        return self._narrowed(meant, iter(self._entries.values() if meant.ids is None else self._named(meant.ids)))
+
+    def _named(self, ids: tuple[str, ...]) -> builtins.list[_Entry]:
+        return sorted((self._entries[one] for one in ids if one in self._entries), key=lambda entry: entry.sequence)
+
+    def _narrowed(self, meant: FailedFilter, entries: Iterator[_Entry]) -> Iterator[_Entry]:
+        return (entry for entry in entries if meant.queue is None or entry.record.queue == meant.queue)
 
 
 class _Entry:
-    """A record, and whether a retry of it is under way."""
+    """A record, its place in the order of recording, and whether a retry of it is under way."""
 
-    __slots__ = ("record", "retrying")
+    __slots__ = ("record", "retrying", "sequence")
 
-    def __init__(self, record: FailedJob) -> None:
+    def __init__(self, record: FailedJob, sequence: int) -> None:
         self.record = record
+        self.sequence = sequence
         self.retrying = False
+
+
+def _scan(candidates: Iterator[_Entry], meant: FailedFilter, limit: int) -> tuple[list[_Entry], int | None]:
+    """Return up to `limit` entries that are meant, and the place to go on from where there is more to look at."""
+    found: list[_Entry] = []
+    place = 0
+    for looked, entry in enumerate(candidates):
+        if looked == COUNT_CAP:
+            return found, place
+        if meant.matches(entry.record):
+            if len(found) == limit:
+                return found, place
+            found.append(entry)
+        place = entry.sequence
+    return found, None
+
+
+def _group(kind: str, name: str, records: list[FailedJob]) -> FailureGroup:
+    """Return the group of some records, newest first."""
+    instants = [record.failed_at for record in records]  # a wall clock can go back, so they may be in any order
+    return FailureGroup(kind, name, len(records), min(instants), max(instants), records[0].id)

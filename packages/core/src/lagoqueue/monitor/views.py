@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -11,6 +12,12 @@ from lagoqueue.job import Job
 
 PAGE_SIZE = 50
 """Rows a page; pages are counted from 1."""
+
+LiveState = Literal["pending", "delayed", "reserved"]
+"""Where a live job stands: due and waiting, waiting until it is due, or with whoever popped it."""
+
+JobState = Literal["pending", "delayed", "reserved", "failed"]
+"""Where a job stands that a store still has: live, or given up."""
 
 _LAST_OFFSET = 2**53
 """No store holds as many rows, and every store and JSON reader can take the number."""
@@ -76,6 +83,26 @@ class ThroughputSample(msgspec.Struct, frozen=True):
     rate: float
 
 
+class QueueDepth(msgspec.Struct, frozen=True):
+    """What stands under one label now; each count stops at 10,000 (`COUNT_CAP`), which then means "or more".
+
+    Attributes:
+        queue: The label.
+        pending: Jobs that are due and wait.
+        delayed: Jobs that wait until they are due.
+        reserved: Jobs that were popped and are not settled yet.
+        failed: Records in the failed-jobs store.
+        oldest: Seconds since the pending job that has been due longest came due; None without one.
+    """
+
+    queue: str
+    pending: int = 0
+    delayed: int = 0
+    reserved: int = 0
+    failed: int = 0
+    oldest: float | None = None
+
+
 class JobView(msgspec.Struct, frozen=True):
     """A row in a list of jobs; lists never carry payloads.
 
@@ -83,6 +110,9 @@ class JobView(msgspec.Struct, frozen=True):
         id, queue, name, attempts, priority, available_at: As in `Job`.
         error: Of a failed job: its last error, as `kind: message`.
         failed_at: Of a failed job: when it failed, aware UTC.
+        state: Where the job stands; None in a list that does not tell due jobs from delayed ones.
+        reserved_at, reserved_until: Of a reserved job: since when, and until when if nobody extends it, aware UTC.
+        worker: Of a reserved job: the id of the worker that has it, if the store knows.
     """
 
     id: str
@@ -93,6 +123,10 @@ class JobView(msgspec.Struct, frozen=True):
     available_at: datetime | None = None
     error: str | None = None
     failed_at: datetime | None = None
+    state: JobState | None = None
+    reserved_at: datetime | None = None
+    reserved_until: datetime | None = None
+    worker: str | None = None
 
     @classmethod
     def of(
@@ -108,4 +142,52 @@ class JobView(msgspec.Struct, frozen=True):
             available_at=job.available_at,
             error=error,
             failed_at=failed_at,
+            state=None if failed_at is None else "failed",
         )
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Some of the jobs in a list.
+
+    Attributes:
+        jobs: Fewer than asked for, or none, where a store would have to look at more than 10,000
+            rows to fill the page.
+        next: The `after` of the next page; None at the end, and nowhere else.
+    """
+
+    jobs: list[JobView]
+    next: str | None
+
+
+class JobDetail(msgspec.Struct, frozen=True):
+    """All there is to see of one live job.
+
+    Attributes:
+        view: The job as a list shows it.
+        job: The job with payload and headers, without its receipt: that is its worker's alone.
+    """
+
+    view: JobView
+    job: Job
+
+
+class WorkerView(msgspec.Struct, frozen=True):
+    """A worker that lives, as far as its store can tell.
+
+    Attributes:
+        id: Its own, new with each start.
+        host, pid: Where it runs.
+        queues: The labels that it serves, in order.
+        concurrency: Handlers that it runs at once.
+        started_at, beaten_at: When it started and when it was last heard of, aware UTC.
+        running: The jobs that it has reserved, those included that it has not begun.
+    """
+
+    id: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    concurrency: int
+    started_at: datetime
+    beaten_at: datetime
+    running: list[JobView]
