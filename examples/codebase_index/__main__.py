@@ -12,12 +12,13 @@ import sysconfig
 from pathlib import Path
 
 import msgspec
+import sqlalchemy as sa
 
 from codebase_index.fleet import Fleet
-from codebase_index.index import open_index
+from codebase_index.index import Index
 from codebase_index.jobs import IndexFile, open_queue
 from codebase_index.progress import Progress
-from lagoqueue import dispatch
+from lagoqueue import LagoqueueError, dispatch
 from lagoqueue.monitor import PAGE_SIZE, FailedJob
 from lagoqueue_sql import SQLQueue
 
@@ -30,35 +31,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="codebase_index", description=__doc__)
     stdlib = Path(sysconfig.get_path("stdlib"))
     parser.add_argument("directory", nargs="?", type=Path, default=stdlib, help="default: the standard library")
-    parser.add_argument("--database", type=Path, default=Path("codebase_index.db"), help="default: %(default)s")
+    parser.add_argument(
+        "--url",
+        default="sqlite:///codebase_index.db",
+        metavar="URL",
+        help="where the queue and the index are kept, such as postgresql://user@host/database (default: %(default)s)",
+    )
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default: %(default)s)")
     options = parser.parse_args()
     if options.workers < 1:
         parser.error(f"--workers must be at least 1, not {options.workers}")
     if not options.directory.is_dir():
         parser.error(f"{options.directory} is not a directory")
-    sys.exit(asyncio.run(Indexing(options.directory.resolve(), options.database.resolve(), options.workers).run()))
+    try:
+        url = sa.make_url(options.url)
+        sys.exit(asyncio.run(Indexing(options.directory.resolve(), url, options.workers).run()))
+    except (sa.exc.ArgumentError, LagoqueueError) as error:
+        parser.error(f"--url: {error}")
 
 
 class Indexing:
     """One run of the program."""
 
-    def __init__(self, directory: Path, database: Path, workers: int) -> None:
+    def __init__(self, directory: Path, url: sa.URL, workers: int) -> None:
         self._files = sorted(path for path in directory.rglob("*.py") if "site-packages" not in path.parts)
         self._ids = {_job_id(path): path for path in self._files}
         self._directory = directory
-        self._below = f"{directory}{os.sep}"  # one database may hold the indexes of several directories
-        self._database = database
+        self._url = url
         self._workers = workers
         self._interrupts = 0
-        self._index = open_index(database)
+        self._index = Index(url, f"{directory}{os.sep}")
 
     async def run(self) -> int:
         """Dispatch, work, and report; return the process's exit code."""
-        async with open_queue(self._database) as queue:
+        async with open_queue(self._url) as queue:
             await queue.setup()
+            self._index.setup()
             already = await self._dispatch(queue)
-            fleet = Fleet(self._database, self._workers)
+            fleet = Fleet(self._url, self._workers)
             signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(fleet))
             progress = Progress(len(self._files), already)
             print(f"{self._workers} worker processes: {', '.join(map(str, fleet.pids))}. Ctrl-C stops them gently.")
@@ -77,13 +87,11 @@ class Indexing:
         A job's id is made from its path, so dispatching it again while it waits changes nothing.
         """
         failed = {failed.id for failed in await self._failed(queue)}
-        done = {
-            path for (path,) in self._index.execute("SELECT path FROM files WHERE instr(path, ?) = 1", (self._below,))
-        }
+        done = self._index.paths()
         left = {each: path for each, path in self._ids.items() if str(path) not in done and each not in failed}
         if not left and done:
             print(f"The index of {len(done):,} files is complete; starting it anew.")
-            self._index.execute("DELETE FROM files WHERE instr(path, ?) = 1", (self._below,))
+            self._index.clear()
             for job_id in failed:
                 await queue.failed_jobs.forget(job_id)
             left, done, failed = self._ids, set(), set()
@@ -97,7 +105,7 @@ class Indexing:
     async def _watch(self, queue: SQLQueue, fleet: Fleet, progress: Progress) -> None:
         """Show progress until every file is indexed or failed, or Ctrl-C."""
         while not self._interrupts:
-            done, failed = self._rows(), len(await self._failed(queue))
+            done, failed = self._index.count(), len(await self._failed(queue))
             progress.show(done, failed)
             if done + failed >= len(self._files):
                 return
@@ -108,21 +116,13 @@ class Indexing:
         self._interrupts += 1
         fleet.stop()
 
-    def _rows(self) -> int:
-        (rows,) = self._index.execute("SELECT count(*) FROM files WHERE instr(path, ?) = 1", (self._below,)).fetchone()
-        return int(rows)
-
     async def _failed(self, queue: SQLQueue) -> list[FailedJob]:
         pages = range(1, await queue.failed_jobs.count() // PAGE_SIZE + 2)
         return [each for page in pages for each in await queue.failed_jobs.list(page) if each.id in self._ids]
 
     async def _report(self, queue: SQLQueue, fleet: Fleet, progress: Progress, already: int) -> None:
         failed = await self._failed(queue)
-        rows, attempts, lines, functions, classes = self._index.execute(
-            "SELECT count(*), coalesce(sum(attempts), 0), coalesce(sum(lines), 0), coalesce(sum(functions), 0), "
-            "coalesce(sum(classes), 0) FROM files WHERE instr(path, ?) = 1",
-            (self._below,),
-        ).fetchone()
+        rows, attempts, lines, functions, classes = self._index.totals()
         retries = attempts - rows + sum(each.job.attempts - 1 for each in failed)
         ran = rows + len(failed) - already
         print(f"\nrows     {rows:,} files: {lines:,} lines, {functions:,} functions, {classes:,} classes")
@@ -138,7 +138,7 @@ class Indexing:
         if self._interrupts:
             print(f"\nStopped with {len(self._files) - rows - len(failed):,} files left; run it again to go on.")
         else:
-            print(f"\nThe index and the failed jobs are in {self._database}.")
+            print(f"\nThe index and the failed jobs are in {self._url}.")
 
 
 def _job_id(path: Path) -> str:

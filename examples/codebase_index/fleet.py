@@ -8,14 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import sqlalchemy as sa
+
+from codebase_index.jobs import URL
+
 _MOST_STARTS = 50
 
 
 class Fleet:
     """`size` worker processes on one database."""
 
-    def __init__(self, database: Path, size: int) -> None:
-        self._database = database
+    def __init__(self, url: sa.URL, size: int) -> None:
+        self._url = url.render_as_string(hide_password=False)
         self._starts = 0
         self.deaths = 0
         self._processes = [self._start() for _ in range(size)]
@@ -27,8 +31,8 @@ class Fleet:
         root = Path(__file__).parents[1]
         path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
         return subprocess.Popen(
-            [sys.executable, "-m", "codebase_index.jobs", str(self._database)],
-            env={**os.environ, "PYTHONPATH": path},
+            [sys.executable, "-m", "codebase_index.jobs"],
+            env={**os.environ, "PYTHONPATH": path, URL: self._url},
             start_new_session=True,  # Ctrl-C reaches the parent, which passes it on
         )
 

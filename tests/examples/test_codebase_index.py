@@ -30,7 +30,7 @@ def code(tmp_path: Path) -> Path:
 
 def start(code: Path, database: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "codebase_index", str(code), "--database", str(database), *options],
+        [sys.executable, "-m", "codebase_index", str(code), "--url", f"sqlite:///{database}", *options],
         cwd=EXAMPLES,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
-from typing import Any, TypeVar, overload
+from typing import Any, TextIO, TypeVar, overload
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -19,7 +19,7 @@ from lagoqueue.errors import OutcomeUnknown, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job
 from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement, WorkerInfo
-from lagoqueue_sql import waking
+from lagoqueue_sql import ddl, waking
 from lagoqueue_sql.chores import QueueChores
 from lagoqueue_sql.claim import Claim, Claimer, new_token
 from lagoqueue_sql.completing import AsyncTarget, Completing, Engines, SyncTarget, completing_with
@@ -140,6 +140,14 @@ class SQLQueue(Queue):
     def setup_sync(self) -> None:
         """Do as `setup` does, from any thread, and block it meanwhile."""
         self._thread.run_blocking(Store.setup)
+
+    def print_ddl(self, file: TextIO | None = None) -> None:
+        """Print what `setup` would run on an empty database, without connecting to one.
+
+        Args:
+            file: Where to; by default standard output.
+        """
+        print(ddl.script(self._schema, self._database.dialect), end="", file=file)  # noqa: T201 - it is what was asked
 
     # --- Push -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,155 @@
+"""The tables by script, by Alembic, and from one version to the next."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import produce_migrations
+from alembic.migration import MigrationContext
+
+from lagoqueue import Job, ReservationLost, SchemaMissing, SchemaTooNew
+from lagoqueue_sql import SQLQueue
+
+VERSION_1 = """
+CREATE TABLE lagoqueue_schema (name TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (name));
+CREATE TABLE "jobs" (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, queue TEXT NOT NULL, priority INTEGER NOT NULL,
+    name TEXT NOT NULL, payload BLOB NOT NULL, headers TEXT NOT NULL, attempts INTEGER NOT NULL,
+    available_at BIGINT NOT NULL, reserved_at BIGINT, reserved_until BIGINT, receipt TEXT, UNIQUE (id));
+CREATE INDEX "ix_jobs_waiting" ON "jobs" (queue, priority DESC, available_at, seq, reserved_at)
+    WHERE reserved_at IS NULL;
+CREATE INDEX "ix_jobs_reserved" ON "jobs" (reserved_until) WHERE reserved_at IS NOT NULL;
+CREATE TABLE "failed_jobs" (
+    seq INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL, queue TEXT NOT NULL, priority INTEGER NOT NULL,
+    name TEXT NOT NULL, payload BLOB NOT NULL, headers TEXT NOT NULL, attempts INTEGER NOT NULL, available_at BIGINT,
+    kind TEXT NOT NULL, error TEXT NOT NULL, traceback TEXT NOT NULL, failed_at BIGINT NOT NULL, UNIQUE (id));
+INSERT INTO lagoqueue_schema VALUES ('jobs', 1), ('failed_jobs', 1);
+INSERT INTO jobs VALUES (1, 'waiting', 'default', 0, 'Example', x'7b7d', '{}', 0, 1, NULL, NULL, NULL);
+INSERT INTO jobs VALUES (2, 'reserved', 'default', 0, 'Example', x'7b7d', '{}', 1, 1, 5, 99999999999999999, 'old');
+INSERT INTO failed_jobs VALUES
+    (1, 'failed', 'default', 0, 'Example', x'7b7d', '{}', 3, 1, 'ValueError', 'ValueError: 1', 'trace', 1700000000000000);
+"""
+"""What the first version left behind: a job that waits, one that is reserved, and one that failed."""
+
+
+async def use(url: str) -> None:
+    """Take a job through all of its life."""
+    async with SQLQueue(url, table="work") as queue:
+        await queue.push(Job("a", "Example", b"{}"))
+        await queue.fail(await queue.pop())
+        await queue.failed_jobs.retry("a")
+        await queue.ack(await queue.pop())
+        assert await queue.size() == 0
+
+
+def printed(url: str) -> str:
+    out = io.StringIO()
+    SQLQueue(url, table="work").print_ddl(out)
+    return out.getvalue()
+
+
+# --- By script ------------------------------------------------------------------------------------
+
+
+async def test_the_printed_ddl_makes_a_queue_in_sqlite(url: str, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(printed(url))
+    connection.close()
+    await use(url)
+
+
+async def test_the_printed_ddl_makes_a_queue_in_postgresql(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(printed(postgres_url))  # type: ignore[arg-type]  # a script of our own making
+    await use(postgres_url)
+
+
+async def test_setup_finds_what_the_script_has_made(postgres_url: str) -> None:
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(printed(postgres_url))  # type: ignore[arg-type]
+    async with SQLQueue(postgres_url, table="work") as queue:
+        await queue.setup()
+    await use(postgres_url)
+
+
+async def test_postgresql_is_told_to_vacuum_early(postgres_url: str) -> None:
+    async with SQLQueue(postgres_url) as queue:
+        await queue.setup()
+    with psycopg.connect(postgres_url.replace("+psycopg", "")) as connection:
+        row = connection.execute("SELECT reloptions FROM pg_class WHERE oid = 'jobs'::regclass").fetchone()
+    assert row is not None
+    assert "autovacuum_vacuum_scale_factor=0.02" in row[0]
+
+
+# --- By Alembic -----------------------------------------------------------------------------------
+
+
+def operations(url: str, metadata: Any, include: Any = None) -> list[Any]:
+    engine = sa.create_engine(url)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_object": include, "target_metadata": metadata})
+        script = produce_migrations(context, metadata)
+    engine.dispose()
+    assert script.upgrade_ops is not None
+    return script.upgrade_ops.ops
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_alembic_sees_nothing_to_do_either_way(request: pytest.FixtureRequest, database: str) -> None:
+    url = request.getfixturevalue("url" if database == "sqlite" else "postgres_url")
+    async with SQLQueue(url) as queue:
+        await queue.setup()
+    own = sa.MetaData()
+    sa.Table("users", own, sa.Column("id", sa.Integer, primary_key=True))
+    engine = sa.create_engine(url)
+    own.create_all(engine)
+    engine.dispose()
+
+    def not_the_queues(thing: Any, name: str, kind: str, reflected: bool, compare_to: Any) -> bool:
+        return not (kind == "table" and name in queue.metadata.tables)
+
+    assert operations(url, own) != []  # without either recipe it would drop the queue's tables
+    assert operations(url, own, not_the_queues) == []
+    assert operations(url, [own, queue.metadata]) == []
+
+
+# --- From one version to the next -----------------------------------------------------------------
+
+
+async def test_new_code_refuses_old_tables_until_setup_has_brought_them_up(url: str, path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.executescript(VERSION_1)
+    connection.close()
+    async with SQLQueue(url) as queue:
+        with pytest.raises(SchemaMissing, match="run `await queue.setup"):
+            await queue.push(Job("new", "Example", b"{}"))
+        await queue.setup()
+        with pytest.raises(ReservationLost):
+            await queue.ack(Job("reserved", "Example", b"{}", receipt="old"))
+        assert sorted(job.id for job in await queue.pop_many(9)) == ["reserved", "waiting"]
+        failed = await queue.failed_jobs.get("failed")
+        assert (failed.error, failed.traceback) == ("ValueError: 1", "trace")
+        await queue.failed_jobs.retry("failed")
+        await queue.ack(await queue.pop())
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+async def test_old_code_refuses_newer_tables(request: pytest.FixtureRequest, database: str) -> None:
+    url = request.getfixturevalue("url" if database == "sqlite" else "postgres_url")
+    async with SQLQueue(url) as queue:
+        await queue.setup()
+        await queue.push(Job("a", "Example", b"{}"))
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE lagoqueue_schema SET version = 99 WHERE name = 'jobs'")
+    engine.dispose()
+    async with SQLQueue(url) as queue:
+        for operation in (queue.push(Job("b", "Example", b"{}")), queue.pop(), queue.setup()):
+            with pytest.raises(SchemaTooNew, match="upgrade lagoqueue-sql"):
+                await operation
