@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -41,13 +41,24 @@ class Claim(NamedTuple):
 
 
 class Claimer:
-    """Claims for one queue object, always in the same thread."""
+    """Claims for one queue object, always in the same thread.
 
-    def __init__(self, database: Database, sql: Statements, clock: Clock, visibility_timeout: float) -> None:
+    Args:
+        database: Whose statements these are.
+        sql: The statements.
+        clock: For waiting.
+        now: The caller's time in microseconds, for stores without a clock.
+        visibility_timeout: Seconds for which a job is reserved.
+    """
+
+    def __init__(
+        self, database: Database, sql: Statements, clock: Clock, now: Callable[[], int], visibility_timeout: float
+    ) -> None:
         self.outlook = Outlook(clock, database.look_every)
         self._database = database
         self._sql = sql
         self._clock = clock
+        self._now = now
         self._timeout = duration(visibility_timeout)
         self._sweep_every = min(LONGEST_SWEEP, visibility_timeout / 4)
         self._next_sweep = clock.monotonic()
@@ -55,7 +66,7 @@ class Claimer:
         self._swept = 0
 
     def claim(
-        self, link: Link, labels: Sequence[str], limit: int, *, now: int, worker: str | None, token: str, thorough: bool
+        self, link: Link, labels: Sequence[str], limit: int, *, worker: str | None, token: str, thorough: bool
     ) -> Claim:
         """Reserve up to `limit` due jobs in the contract's order.
 
@@ -63,64 +74,69 @@ class Claimer:
             link: Runs the statements.
             labels: Where to look, in order.
             limit: How many at most.
-            now: The caller's time in microseconds, for stores without a clock.
             worker: Who claims, if a worker does.
             token: The random part of the receipts; new for each call.
             thorough: When nothing is found, make sure that nothing is there.
         """
         swept = self.sweep_is_due()
         if swept:
-            self._sweep(link, now)
+            self._sweep(link)
         looked = self.outlook.is_stale(labels)
         if looked:
-            self.look(link, labels, now=now)
-        jobs = self._reserve(link, labels, limit, now, worker, token)
-        if not jobs and thorough and not (swept and looked):
-            self._sweep(link, now)
-            self.look(link, labels, now=now)
-            jobs = self._reserve(link, labels, limit, now, worker, token)
+            self.look(link, labels)
+        jobs = self._reserve(link, labels, limit, worker, token)
+        if not jobs and ((thorough and not (swept and looked)) or self._should_look(labels)):
+            if thorough:
+                self._sweep(link)
+            self.look(link, labels)
+            jobs = self._reserve(link, labels, limit, worker, token)
             looked = True
         return Claim(jobs, self.again(labels), looked)
+
+    def _should_look(self, labels: Sequence[str]) -> bool:
+        """Tell whether more may be known after a look, and it can be afforded."""
+        return not self.outlook.is_certain(labels) and self._clock.monotonic() >= self.outlook.look_at(labels)
 
     def sweep_is_due(self) -> bool:
         """Tell whether expired reservations are to be looked for now."""
         return self._clock.monotonic() >= self._next_sweep
 
-    def look(self, link: Link, labels: Sequence[str], *, now: int) -> None:
+    def look(self, link: Link, labels: Sequence[str]) -> None:
         """Read which levels hold waiting jobs, and from when on."""
-        began = time.perf_counter()
+        asked, now, began = self._clock.monotonic(), self._now(), time.perf_counter()
         rows = self._database.look(link, self._sql, labels, now)
         cost = time.perf_counter() - began
         levels = [(queue, priority, first) for queue, priority, first, _ in rows if first is not None]
-        self.outlook.saw(labels, levels, rows[0][3], cost)
+        store_time = rows[0][3]
+        at = (
+            asked if store_time == now else self._clock.monotonic()
+        )  # whose clock it was: the caller's, or the server's
+        self.outlook.saw(labels, levels, store_time, at, cost)
 
     def again(self, labels: Sequence[str]) -> float:
         """Return when there may be something to claim that is not there now, on the clock's monotonic time."""
-        due = self.outlook.next_due(labels) if self.outlook.is_certain(labels) else self.outlook.stale_at(labels)
+        due = self.outlook.next_due(labels) if self.outlook.is_certain(labels) else self.outlook.look_at(labels)
         return self._next_sweep if due is None else min(due, self._next_sweep)
 
-    def _reserve(
-        self, link: Link, labels: Sequence[str], limit: int, now: int, worker: str | None, token: str
-    ) -> list[Job]:
+    def _reserve(self, link: Link, labels: Sequence[str], limit: int, worker: str | None, token: str) -> list[Job]:
         levels = self.outlook.due_levels(labels)
         if not levels:
             return []
-        values = {"now": now, "timeout": self._timeout, "receipt": token, "worker": worker, "limit": limit}
+        values = {"now": self._now(), "timeout": self._timeout, "receipt": token, "worker": worker, "limit": limit}
         rows = self._database.claim(link, self._sql, levels, values)
-        taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT]) for row in rows]
+        taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT], row[SEQ]) for row in rows]
         self.outlook.claimed(levels, taken, short=len(rows) < limit)
         return [row_job(row, f"{row[SEQ]}-{token}") for row in in_order(rows, labels)]
 
-    def _sweep(self, link: Link, now: int) -> None:
+    def _sweep(self, link: Link) -> None:
         """Let expired reservations go. Looks only at what expired since the last time, for the same reason as a claim."""
         clock = self._clock.monotonic()
-        if (
-            clock >= self._next_full_sweep or self.outlook.store_time() < self._swept
-        ):  # the second: a clock was set back
+        was_set_back = self.outlook.store_time() < self._swept
+        if clock >= self._next_full_sweep or was_set_back:
             self._swept = 0
             self._next_full_sweep = clock + FULL_SWEEP
         self._next_sweep = clock + self._sweep_every
-        for queue, priority, at in self._database.reclaim(link, self._sql, {"now": now, "since": self._swept}):
+        for queue, priority, at in self._database.reclaim(link, self._sql, {"now": self._now(), "since": self._swept}):
             self.outlook.expect(queue, priority, at)
         self._swept = max(0, self.outlook.store_time() - _MARGIN)
 

@@ -54,6 +54,8 @@ class Database(ABC):
     claim_mode: ClassVar[Mode]
     one_statement: ClassVar[bool]
     """Whether a batch of one kind is settled by one statement."""
+    outlives_fork: ClassVar[bool] = True
+    """Whether a connection that a fork copied does no harm in the child, where nobody uses it; see `forking`."""
 
     statements: DialectStatements
     patience: float
@@ -99,7 +101,8 @@ class Database(ABC):
 
     def look(self, link: Link, sql: Statements, labels: Sequence[str], now: int) -> Sequence[Row]:
         """Return what `sql.look` says of these labels."""
-        return link.rows(sql.look, {"batch": as_json([{"q": label} for label in labels]), "now": now})
+        batch = as_json([{"q": label} for label in labels])
+        return link.rows(sql.look, {"batch": batch, "limit": len(labels), "now": now})
 
     @abstractmethod
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:

@@ -70,7 +70,7 @@ class Ear:
         connection = self._database.connect()
         self._connection = connection
         try:
-            connection.execute(self._listen)
+            connection.execute(self._listen.encode())
             self._failures = 0
             self._heard()  # what was pushed meanwhile told nobody
             while not self._stopping.is_set():

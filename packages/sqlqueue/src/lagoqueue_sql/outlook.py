@@ -29,14 +29,19 @@ _SLACK = 2_000
 
 
 class Level(NamedTuple):
-    """Where to claim: a label, one priority under it, and the first instant that may be waiting."""
+    """Where to claim: a label, one priority under it, and the floor: no job before it waits, as far as is known.
+
+    A floor is an instant, and the `seq` among the many jobs that one push makes due at one instant.
+    """
 
     queue: str
     priority: int
     floor: int
+    floor_seq: int = 0
 
 
 Key = tuple[str, int]
+Floor = tuple[int, int]
 
 
 class Outlook:
@@ -45,9 +50,10 @@ class Outlook:
     def __init__(self, clock: Clock, look_every: float) -> None:
         self._clock = clock
         self._look_every = look_every
-        self._floors: dict[Key, int] = {}
+        self._floors: dict[Key, Floor] = {}
         self._due: dict[Key, int] = {}  # when the next job of a level is due, for levels that have one
         self._stale_at: dict[str, float] = {}
+        self._look_at: dict[str, float] = {}
         self._certain: set[str] = set()  # labels under which nothing was taken since the last look
         self._offset = 0
 
@@ -62,9 +68,9 @@ class Outlook:
         now = self._clock.monotonic()
         return any(now >= self._stale_at.get(label, now) for label in labels)
 
-    def stale_at(self, labels: Sequence[str]) -> float:
-        """Return when a look is due, on the clock's monotonic time."""
-        return min(self._stale_at.get(label, 0.0) for label in labels)
+    def look_at(self, labels: Sequence[str]) -> float:
+        """Return from when on another look is affordable, on the clock's monotonic time."""
+        return max(self._look_at.get(label, 0.0) for label in labels)
 
     def due_levels(self, labels: Sequence[str]) -> list[Level]:
         """Return the levels that may have a due job, in the order in which to claim."""
@@ -72,7 +78,7 @@ class Outlook:
         levels: list[Level] = []
         for label in labels:
             due = [priority for (queue, priority), at in self._due.items() if queue == label and at <= now]
-            levels += [Level(label, each, self._floors[label, each]) for each in sorted(due, reverse=True)]
+            levels += [Level(label, each, *self._floors[label, each]) for each in sorted(due, reverse=True)]
         return levels
 
     def is_certain(self, labels: Sequence[str]) -> bool:
@@ -86,61 +92,69 @@ class Outlook:
 
     # --- Learning -----------------------------------------------------------------------------------
 
-    def saw(self, labels: Sequence[str], levels: Iterable[tuple[str, int, int]], now: int, cost: float) -> None:
+    def saw(
+        self, labels: Sequence[str], levels: Iterable[tuple[str, int, int]], now: int, at: float, cost: float
+    ) -> None:
         """Take in what a look found: label, priority and first instant of every level with waiting jobs.
 
         Args:
             labels: Where it looked.
             levels: What it found.
             now: The store's time at the look, in microseconds.
+            at: When that was, on the clock's monotonic time; rather later than sooner.
             cost: Seconds that the look took.
         """
         ended = self._clock.monotonic()
-        self._offset = now - int(ended * 1_000_000)
+        self._offset = now - int(at * 1_000_000)
         self._certain.update(labels)
         for label in labels:
-            self._stale_at[label] = ended + (max(self._look_every, SHARE * cost) if self._look_every else 0.0)
+            self._look_at[label] = ended + (SHARE * cost if self._look_every else 0.0)
+            self._stale_at[label] = max(self._look_at[label], ended + self._look_every)
         if len(self._floors) > KNOWN:
             self._floors.clear()
             self._due.clear()
         for key in [key for key in self._floors if key[0] in labels]:
             self._due.pop(key, None)
-            self._floors[key] = max(now, self._floors[key])  # all before is gone, or not committed yet
+            self._floors[key] = max((now, 0), self._floors[key])  # all before is gone, or not committed yet
         for queue, priority, first in levels:
             self._due[queue, priority] = first
-            self._floors[queue, priority] = min(first, now)
+            self._floors[queue, priority] = min(first, now), 0
 
     def expect(self, queue: str, priority: int, at: int | None = None) -> None:
         """A job comes to wait in a level, at the given instant or at about now."""
         key = queue, priority
-        if at is None:
-            at = self._floors.get(key, 0)  # a floor was the store's time once, so what comes now is not before it
-        self._floors[key] = min(at, self._floors.get(key, self.store_time()))
+        known = self._floors.get(key)
+        if at is None:  # a floor was the store's time once, so what comes now is not before it
+            at = 0 if known is None else known[0]
+            self._floors[key] = known or (0, 0)
+        else:
+            self._floors[key] = min((at, 0), known or (self.store_time(), 0))
         self._due[key] = min(at, self._due.get(key, at))
 
     def stir(self) -> None:
         """Somebody pushed somewhere: every known level may have a due job, and there may be levels that are not known."""
         self._certain.clear()
-        for key, floor in self._floors.items():
+        for key, (floor, _) in self._floors.items():
             self._due.setdefault(key, floor)
 
     def distrust(self) -> None:
         """Look before the next claim. From any thread."""
         self._stale_at.clear()
+        self._look_at.clear()
 
-    def claimed(self, asked: Sequence[Level], taken: Iterable[tuple[str, int, int]], *, short: bool) -> None:
-        """Take in what a claim took: label, priority and instant of each job.
+    def claimed(self, asked: Sequence[Level], taken: Iterable[tuple[str, int, int, int]], *, short: bool) -> None:
+        """Take in what a claim took: label, priority, instant and `seq` of each job.
 
         Args:
             asked: The levels it was to look in.
             taken: What it took.
             short: It took less than it might have, so the levels it asked hold no more.
         """
-        last: dict[Key, int] = {}
-        for queue, priority, at in taken:
+        last: dict[Key, Floor] = {}
+        for queue, priority, at, seq in taken:
             key = queue, priority
-            if at > last.get(key, -1):
-                last[key] = at
+            if (at, seq) > last.get(key, (-1, 0)):
+                last[key] = at, seq
         self._floors.update(last)
         if short:
             for level in asked:

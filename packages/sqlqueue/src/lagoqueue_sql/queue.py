@@ -103,7 +103,7 @@ class SQLQueue(Queue):
         self._engines = Engines(url_or_engine, self._database, options)
         self._clock: Clock = SystemClock() if _clock is None else _clock
         self._now = partial(_micros, self._clock)
-        self._claimer = Claimer(self._database, self._sql, self._clock, self.visibility_timeout)
+        self._claimer = Claimer(self._database, self._sql, self._clock, self._now, self.visibility_timeout)
         self._bell = Bell()
         self._heard = 0
         self._keepers: list[SQLKeeper] = []
@@ -147,7 +147,7 @@ class SQLQueue(Queue):
         Args:
             file: Where to; by default standard output.
         """
-        print(ddl.script(self._schema, self._database.dialect), end="", file=file)  # noqa: T201 - it is what was asked
+        print(ddl.script(self._schema, self._database.dialect), end="", file=file)
 
     # --- Push -----------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class SQLQueue(Queue):
                 if clock() >= deadline:
                     found = await self._claim(labels, limit, thorough=True)
                 else:
-                    poll = clock() + self._database.poll * random.uniform(0.75, 1.0)  # noqa: S311 - not all in step
+                    poll = clock() + self._database.poll * random.uniform(1.0, 1.25)  # noqa: S311 - not all in step
                     if await listener.wait(self._clock, min(poll, deadline, found.again)):
                         found = await self._claim(labels, limit)
                     elif clock() < deadline or found.again <= deadline:
@@ -263,7 +263,7 @@ class SQLQueue(Queue):
 
         def look(store: Store) -> Claim | None:
             if store.may_have_changed() or claimer.again(labels) <= self._clock.monotonic():
-                store.run(lambda link: claimer.look(link, labels, now=self._now()), Mode.READ)
+                store.run(lambda link: claimer.look(link, labels), Mode.READ)
             if claimer.outlook.due_levels(labels) or claimer.sweep_is_due():
                 return None
             return Claim([], claimer.again(labels), looked=True)
@@ -299,9 +299,7 @@ class SQLQueue(Queue):
         def claim(link: Link) -> Claim:
             for lost in self._lost_tokens:
                 link.count(self._sql.give_back, {"receipt": lost})
-            return self._claimer.claim(
-                link, labels, limit, now=self._now(), worker=worker, token=token, thorough=thorough
-            )
+            return self._claimer.claim(link, labels, limit, worker=worker, token=token, thorough=thorough)
 
         try:
             found = store.run(claim, self._database.claim_mode)
@@ -387,8 +385,8 @@ class SQLQueue(Queue):
             async with queue.completing(current_job()) as connection:
                 await connection.execute(sa.insert(emails).values(user_id=payload.user_id))
 
-        The job is taken off the queue as the block begins and all is committed as it ends. When the
-        block raises, all is rolled back and the job goes on as any other.
+        The job is taken off the queue, and all is committed, as the block ends. When it raises, all is
+        rolled back and the job goes on as any other.
 
         Args:
             job: The job that the handler runs.
@@ -397,7 +395,7 @@ class SQLQueue(Queue):
                 AsyncEngine if you gave one; with `with`, in a handler that is not async, a Connection.
 
         Raises:
-            ReservationLost: On entering: the job is no longer ours; nothing was changed.
+            ReservationLost: The job is no longer ours, when the block begins or when it ends; nothing was changed.
             LagoqueueError: The block itself has committed or rolled back.
             InvalidValue: A package is missing, or `session` is none.
         """

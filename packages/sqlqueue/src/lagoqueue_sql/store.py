@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from lagoqueue.errors import OutcomeUnknown
 from lagoqueue_sql import versioning
 from lagoqueue_sql.database import Database, Mode, Trouble
+from lagoqueue_sql.forking import close_before_fork
 from lagoqueue_sql.link import Link
 from lagoqueue_sql.schema import Schema
 from lagoqueue_sql.statements import Statements
@@ -34,22 +36,30 @@ class Store:
         self._sql = sql
         self._link: Link | None = None
         self._used_at = 0.0
+        self.lock = threading.RLock()
+        if not database.outlives_fork:
+            close_before_fork(self)
 
     def run(self, function: Callable[[Link], T], mode: Mode) -> T:
         """Run `function` in a transaction and return its result once that is committed.
 
         Args:
             function: Gets the connection. It may run again when its transaction was rolled back on
-                account of another, but never after a commit.
+                account of another, or when it only reads and the connection was lost; never after a commit.
             mode: What it does.
 
         Raises:
             OutcomeUnknown: The connection was lost meanwhile.
             DriverError: The database's own error, translated; nothing was changed.
         """
+        with self.lock:
+            return self._run(function, mode)
+
+    def _run(self, function: Callable[[Link], T], mode: Mode) -> T:
         errors: tuple[type[Exception], ...] = (*self._database.errors, DBAPIError)
         deadline = time.monotonic() + self._database.patience
         pause = FIRST_PAUSE
+        read_again = mode is Mode.READ
         while True:
             link: Link | None = None
             try:
@@ -63,6 +73,9 @@ class Store:
                     continue
                 if trouble in (Trouble.LOST, Trouble.SPOILT):
                     self.close()
+                if trouble is Trouble.LOST and link is not None and read_again:
+                    read_again = False
+                    continue
                 if trouble is Trouble.LOST and link is not None and mode is not Mode.READ:
                     raise OutcomeUnknown(
                         f"{self._database.translate(error)}; what was asked may or may not have been done, "
@@ -82,7 +95,7 @@ class Store:
         deadline = time.monotonic() + self._database.patience
         while True:
             try:
-                with self._database.ddl() as connection:
+                with self.lock, self._database.ddl() as connection:
                     versioning.setup(connection, self._schema)
             except errors as error:
                 if self._database.trouble(error) is Trouble.CONFLICT and time.monotonic() < deadline:

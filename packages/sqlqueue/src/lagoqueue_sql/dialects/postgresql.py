@@ -42,6 +42,9 @@ CONFLICTS = (
 )
 """What another transaction is to blame for, so that repeating helps."""
 
+_ENDED = ("08", "57P", "25P03", "25P04")
+"""How the codes begin with which a server says that it ends the session."""
+
 _SETUP_LOCK = 0x6C61676F
 """The key of the advisory lock under which one process at a time changes the schema."""
 
@@ -103,6 +106,8 @@ class PostgreSQL(Database):
         self.errors = (psycopg.Error,)
         self._timeout = self.patience = timeout
         self._prepared = prepared_statements
+        # What a lost connection had locked would stay so until the server notices, which may take hours.
+        self._begin = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {max(1, int(timeout * 1000))}"
         self._engine = sa.create_engine("postgresql+psycopg://", creator=self._connect_for_ddl, poolclass=sa.NullPool)
         self.dialect = self._engine.dialect
         _, arguments = self.dialect.create_connect_args(self._url)
@@ -145,7 +150,7 @@ class PostgreSQL(Database):
             link.begin_call()
         if mode is not Mode.ATOMIC:
             return function(link)
-        link.run("BEGIN")
+        link.connection.execute(self._begin, prepare=False)
         try:
             result = function(link)
             link.run("COMMIT")
@@ -186,7 +191,9 @@ class PostgreSQL(Database):
         return link.count(sql.push_many, {"batch": as_json(rows), "now": rows[0]["now"]})
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
-        batch = as_json([{"q": level.queue, "p": level.priority, "f": level.floor} for level in levels])
+        batch = as_json(
+            [{"q": each.queue, "p": each.priority, "f": each.floor, "s": each.floor_seq} for each in levels]
+        )
         return link.rows(sql.claim, values | {"levels": batch})
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
@@ -204,12 +211,14 @@ class PostgreSQL(Database):
         own = own_error(error)
         if isinstance(own, CONFLICTS):
             return Trouble.CONFLICT
+        if isinstance(own, errors.ReadOnlySqlTransaction):  # for long perhaps; the next connection may lead elsewhere
+            return Trouble.SPOILT
         code = getattr(own, "sqlstate", None)
         if code is None:  # the answer did not come, or the driver refused by itself
             return (
                 Trouble.LOST if isinstance(own, (errors.OperationalError, errors.InterfaceError)) else Trouble.REFUSED
             )
-        return Trouble.LOST if code[:2] == "08" or code[:3] == "57P" else Trouble.REFUSED
+        return Trouble.LOST if code.startswith(_ENDED) else Trouble.REFUSED
 
     def translate(self, error: Exception) -> DriverError:
         own = own_error(error)
@@ -224,6 +233,11 @@ class PostgreSQL(Database):
         return repr(f"postgresql://{self._url.host or ''}/{self._url.database or ''}")
 
     def _explain(self, error: Exception) -> str:
+        if isinstance(error, (errors.DuplicatePreparedStatement, errors.InvalidSqlStatementName)):
+            return (
+                f"{self._name} is behind a pooler that hands connections round: pass prepared_statements=False, "
+                "and wakeup='poll', since nobody can listen there"
+            )
         if isinstance(error, errors.InsufficientPrivilege):
             return (
                 f"this user may not do that in {self._name}: grant it SELECT, INSERT, UPDATE and DELETE on the tables"

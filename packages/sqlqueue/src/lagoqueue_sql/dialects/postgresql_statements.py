@@ -14,7 +14,7 @@ _BATCH = """
         SELECT * FROM json_to_recordset(CAST(:batch AS json)) AS each(i text, s bigint, r text, d bigint, b integer))"""
 _HELD = """
     batch WHERE {jobs}.seq = ANY(ARRAY(SELECT s FROM batch)) AND {jobs}.seq = batch.s
-      AND {jobs}.receipt = batch.r AND {jobs}.id = batch.i AND {jobs}.reserved_at IS NOT NULL"""
+      AND {jobs}.receipt = batch.r AND {jobs}.id = batch.i AND {jobs}.reserved_until IS NOT NULL"""
 """For UPDATE ... FROM and DELETE ... USING: the rows of the batch whose reservation still holds.
 
 The array says the same once more, so that the rows are looked up by key and not found by a join: of a
@@ -52,11 +52,14 @@ class PostgreSQLStatements:
     ORDER BY place
     ON CONFLICT (id) DO NOTHING"""
 
-    # The first job of each priority, one seek in the index for each.
+    # The first job of each priority, one seek in the index for each. The limit is the number of labels, so
+    # that the planner does not expect a hundred of them and think that compiling the plan would pay.
     look = """
     WITH RECURSIVE level(queue, priority, first) AS (
         SELECT label.q, head.priority, head.available_at
-        FROM json_to_recordset(CAST(:batch AS json)) AS label(q text) LEFT JOIN LATERAL (
+        FROM (
+            SELECT q FROM json_to_recordset(CAST(:batch AS json)) AS each(q text) LIMIT CAST(:limit AS integer)
+        ) AS label LEFT JOIN LATERAL (
             SELECT priority, available_at FROM {jobs} WHERE queue = label.q AND reserved_at IS NULL
             ORDER BY priority DESC, available_at, seq LIMIT 1) AS head ON true
         UNION ALL
@@ -74,11 +77,11 @@ class PostgreSQLStatements:
     UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + CAST(:timeout AS bigint), receipt = :receipt,
            worker = :worker, attempts = attempts + 1
     WHERE seq = ANY(ARRAY(
-        SELECT due.seq FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint)
+        SELECT due.seq FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint, s bigint)
         CROSS JOIN LATERAL (
             SELECT seq FROM {{jobs}}
             WHERE queue = level.q AND priority = level.p AND reserved_at IS NULL
-              AND available_at >= level.f AND available_at <= {{now}}
+              AND (available_at, seq) >= (level.f, level.s) AND available_at <= {{now}}
             ORDER BY available_at, seq LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED) AS due
         LIMIT CAST(:limit AS integer)))
     RETURNING {COLUMNS}, seq"""

@@ -40,6 +40,7 @@ class SQLite(Database):
     poll: ClassVar[float] = 0.05
     claim_mode: ClassVar[Mode] = Mode.ATOMIC
     one_statement: ClassVar[bool] = True
+    outlives_fork: ClassVar[bool] = False
 
     def __init__(self, url: sa.URL, *, synchronous: Synchronous, busy_timeout: float) -> None:
         if synchronous not in ("full", "normal"):
@@ -125,11 +126,11 @@ class SQLite(Database):
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
         rows: list[Row] = []
-        for queue, priority, floor in levels:
+        for queue, priority, floor, floor_seq in levels:
             left = values["limit"] - len(rows)
             if left == 0:
                 break
-            where = {"queue": queue, "priority": priority, "floor": floor, "limit": left}
+            where = {"queue": queue, "priority": priority, "floor": floor, "floor_seq": floor_seq, "limit": left}
             rows += link.rows(sql.claim, values | where)
         return rows
 

@@ -63,7 +63,7 @@ class SQLiteStatements:
     WHERE seq IN (
         SELECT seq FROM {{jobs}}
         WHERE queue = :queue AND priority = :priority AND reserved_at IS NULL
-          AND available_at >= :floor AND available_at <= {{now}}
+          AND (available_at, seq) >= (:floor, :floor_seq) AND available_at <= {{now}}
         ORDER BY priority DESC, available_at, seq LIMIT :limit)
     RETURNING {COLUMNS}, seq"""
     reclaim = """
