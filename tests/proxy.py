@@ -278,8 +278,8 @@ class Proxy:
         assert link.cut is not None
         assert link.server is not None
         link.client_gone = True
+        link.cut.set()  # first, since who is reset may look at once
         self._close(link.client, reset=True)
-        link.cut.set()
         link.server.shutdown(socket.SHUT_WR)
         async with asyncio.timeout(PATIENCE):
             while await self._loop.sock_recv(link.server, CHUNK):

@@ -28,7 +28,7 @@ OUTSIDE = {
     "lagoqueue_dashboard": {"lagoqueue", "quart", "jinja2"},
 }
 # A module, with all below it, that may import more: its user installs that, it is no dependency.
-EXTRA_OUTSIDE = {"lagoqueue.testing": {"hypothesis", "pytest"}}
+EXTRA_OUTSIDE = {"lagoqueue.testing": {"hypothesis", "pytest"}, "lagoqueue_sql.dialects.mysql": {"pymysql"}}
 
 # Modules of core that another package must not know, directly or through a name in `lagoqueue`.
 HIDDEN = {

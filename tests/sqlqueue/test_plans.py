@@ -16,9 +16,18 @@ from lagoqueue_sql import SQLQueue
 VALUES: dict[str, Any] = {
     "batch": json.dumps([{"q": "default", "i": "a", "s": 1, "r": "x", "d": 1, "b": 0}]),
     "levels": json.dumps([{"q": "default", "p": 0, "f": 0, "s": 0}]),
-    **{"queue": "default", "priority": 0, "floor": 0, "floor_seq": 0, "limit": 100},
-    **{"now": 5, "since": 0, "timeout": 9, "receipt": "r", "worker": None, "id": "a", "seq": 1},
-    **{"jobs_table": "jobs", "age": 60, "silence": 9},
+    "queue": "default",
+    "priority": 0,
+    "floor": 0,
+    "floor_seq": 0,
+    "limit": 100,
+    "now": 5,
+    "since": 0,
+    "timeout": 9,
+    "receipt": "r",
+    "worker": None,
+    "id": "a",
+    "seq": 1,
 }
 
 

@@ -66,13 +66,13 @@ async def test_the_printed_ddl_makes_a_queue_in_sqlite(url: str, path: Path) -> 
 
 async def test_the_printed_ddl_makes_a_queue_in_postgresql(postgres_url: str) -> None:
     with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(printed(postgres_url))  # type: ignore[arg-type]  # a script of our own making
+        connection.execute(printed(postgres_url).encode())
     await use(postgres_url)
 
 
 async def test_setup_finds_what_the_script_has_made(postgres_url: str) -> None:
     with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(printed(postgres_url))  # type: ignore[arg-type]
+        connection.execute(printed(postgres_url).encode())
     async with SQLQueue(postgres_url, table="work") as queue:
         await queue.setup()
     await use(postgres_url)
@@ -127,7 +127,7 @@ async def test_new_code_refuses_old_tables_until_setup_has_brought_them_up(url: 
         connection.executescript(VERSION_1)
     connection.close()
     async with SQLQueue(url) as queue:
-        with pytest.raises(SchemaMissing, match="run `await queue.setup"):
+        with pytest.raises(SchemaMissing, match=r"run `await queue.setup"):
             await queue.push(Job("new", "Example", b"{}"))
         await queue.setup()
         with pytest.raises(ReservationLost):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lagoqueue import Handlers, Job, MemoryQueue, Queue, Settlement, Worker, dispatch, dispatch_sync
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
+
+from lagoqueue import Handlers, Job, MemoryQueue, Queue, Settlement, Worker, current_job, dispatch, dispatch_sync
 from lagoqueue.monitor import MemoryInspector, Sampler
-from lagoqueue_sql import SQLQueue
+from lagoqueue_sql import SQLQueue, SyncSQLQueue
 
 
 @dataclass(frozen=True)
@@ -64,3 +68,17 @@ async def dispatching() -> None:
     job = await queue.pop()
     await queue.ack(job.id)  # E: settling takes the job, for its receipt
     job.attempts = 0  # E: a job is frozen
+
+
+async def in_transactions(sql: SQLQueue, engine: sa.Engine, session: AsyncSession, blocking: Session) -> None:
+    dispatch_sync(sql.within(session), Resize(1))  # E: this session is used with await
+    await dispatch(sql.within(blocking), Resize(1))  # E: this session is not
+    sql.within(engine)  # E: an engine has no transaction
+    sql.within("shop.db")  # E: nor has a text
+    SyncSQLQueue("sqlite:///jobs.db").within(session)  # E: there is no loop to await it in
+    async with sql.completing(current_job(), blocking):  # E: this session is not used with await
+        pass
+    with sql.completing(current_job(), session):  # E: this one is
+        pass
+    sql.completing("1")  # E: an id instead of the job
+    await dispatch(SyncSQLQueue("sqlite:///jobs.db"), Resize(1))  # E: it has nothing to await

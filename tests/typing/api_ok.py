@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, assert_type
 
 import msgspec
+import psycopg
+import sqlalchemy as sa
+from django.db import connection as django_connection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
+from sqlalchemy.orm import Session, scoped_session
 
 from lagoqueue import (
     Handlers,
@@ -43,7 +49,7 @@ from lagoqueue.monitor import (
     Stats,
     StatsView,
 )
-from lagoqueue_sql import SQLFailedJobs, SQLQueue
+from lagoqueue_sql import SQLFailedJobs, SQLQueue, SyncSQLQueue
 
 
 @dataclass(frozen=True)
@@ -141,6 +147,51 @@ async def on_sqlite() -> None:
         assert_type(sql.failed_jobs, SQLFailedJobs)
         assert_type(await sql.failed_jobs.list(), list[FailedJob])
         await run_until_signal(Worker(sql), Worker(sql.named("bulk")))
+
+
+async def in_transactions(
+    sql: SQLQueue,
+    session: AsyncSession,
+    scoped: async_scoped_session[AsyncSession],
+    connection: AsyncConnection,
+    driver: psycopg.AsyncConnection[tuple[object, ...]],
+) -> None:
+    await dispatch(sql.within(session), Resize(1), delay=5)
+    await dispatch(sql.named("mail").within(scoped), Resize(1))
+    await dispatch_many(sql.within(connection), [Resize(1)])
+    await dispatch(sql.within(driver), Resize(1))
+    assert_type(await sql.within(session).push_many([Job("1", "Resize", b"")]), int)
+    async with sql.completing(current_job()) as own:
+        held: AsyncConnection = own
+        await held.execute(sa.text("SELECT 1"))
+    async with sql.named("mail").completing(current_job(), session) as same:
+        assert_type(same, AsyncSession)
+
+
+def in_blocking_transactions(
+    sql: SQLQueue,
+    session: Session,
+    scoped: scoped_session[Session],
+    connection: sa.Connection,
+    postgresql: psycopg.Connection,
+    sqlite: sqlite3.Connection,
+) -> None:
+    dispatch_sync(sql.within(session), Resize(1))
+    dispatch_sync(sql.within(scoped), Resize(1))
+    dispatch_sync(sql.named("mail").within(connection), Resize(1))
+    dispatch_sync(sql.within(postgresql), Resize(1))
+    dispatch_sync(sql.within(sqlite), Resize(1))
+    dispatch_sync(sql.within(django_connection), Resize(1))
+    assert_type(sql.within(session).push_sync(Job("1", "Resize", b"")), bool)
+    with sql.completing(current_job()) as own:
+        assert_type(own, sa.Connection)
+    with sql.completing(current_job(), session) as same:
+        assert_type(same, Session)
+    with SyncSQLQueue("postgresql://host/database", wakeup="poll") as pushing:
+        pushing.setup()
+        dispatch_sync(pushing, Resize(1))
+        dispatch_sync(pushing.named("mail"), Resize(1))
+        dispatch_sync(pushing.named("mail").within(session), Resize(1))
 
 
 async def monitoring() -> None:

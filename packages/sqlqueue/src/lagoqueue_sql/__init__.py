@@ -5,9 +5,11 @@ from __future__ import annotations
 from importlib import metadata
 
 from lagoqueue_sql.failed import SQLFailedJobs
+from lagoqueue_sql.inspector import SQLInspector
 from lagoqueue_sql.queue import SQLQueue
+from lagoqueue_sql.sync_queue import SyncSQLQueue
 
-__all__ = ["SQLFailedJobs", "SQLQueue"]
+__all__ = ["SQLFailedJobs", "SQLInspector", "SQLQueue", "SyncSQLQueue"]
 
 
 def __getattr__(name: str) -> str:

@@ -16,6 +16,7 @@ from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.rows import as_json
 from lagoqueue_sql.statements import DialectStatements, Statements
+from lagoqueue_sql.statements_looking import Looking
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ class Database(ABC):
     """Whether a connection that a fork copied does no harm in the child, where nobody uses it; see `forking`."""
 
     statements: DialectStatements
+    looking: Looking
     patience: float
     """Seconds for which a transaction that met another one is repeated."""
     errors: tuple[type[Exception], ...]

@@ -79,17 +79,32 @@ class SQLKeeper(Keeper):
         self._freed = freed
         self._closed = closed
         self._extended_at: dict[tuple[str, str | None], float] = {}
+        self._beaten_at = time.monotonic()
+        self._judges_from = self._beaten_at + BEAT
 
     # --- Beating ------------------------------------------------------------------------------------
 
     def beat(self, jobs: Sequence[Job]) -> list[Job]:
         now = self._now()
         if self._store.run(lambda link: link.count(self._sql.beat, {"id": self.worker, "now": now}), Mode.SINGLE) == 0:
-            self._store.run(self.enrol, Mode.ATOMIC)
+            self._store.run(self.enrol, Mode.SINGLE)
+        self._judge(now)
+        return self.extend(self._due(jobs))
+
+    def _judge(self, now: int) -> None:
+        """Bury the workers that have been silent for too long.
+
+        One that was silent itself, because the server was away or this machine was suspended, first
+        lets the others speak: they may have been cut off just the same.
+        """
+        before, self._beaten_at = self._beaten_at, time.monotonic()
+        if self._beaten_at - before > SILENCE / 2:
+            self._judges_from = self._beaten_at + SILENCE
+        if self._beaten_at < self._judges_from:
+            return
         silent = {"jobs_table": self._jobs_table, "silence": duration(SILENCE), "now": now}
         for (worker,) in self._store.run(lambda link: link.rows(self._sql.dead, silent), Mode.READ):
             self._bury(worker, silent)
-        return self.extend(self._due(jobs))
 
     def enrol(self, link: Link) -> None:
         """Enter the worker in the table: at its first claim, or again when others took it for dead."""
@@ -103,7 +118,6 @@ class SQLKeeper(Keeper):
             "concurrency": info.concurrency,
             "now": self._now(),
         }
-        link.count(self._sql.leave, values)
         link.count(self._sql.enrol, values)
 
     def _bury(self, worker: str, silent: dict[str, object]) -> None:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cache, partial
 from typing import Any, TextIO, TypeVar, overload
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -34,12 +35,16 @@ from lagoqueue_sql.rows import duration
 from lagoqueue_sql.schema import Schema
 from lagoqueue_sql.settle import Key, extend, key_of, settle, settle_mode
 from lagoqueue_sql.statements import build
+from lagoqueue_sql.statements_looking import build_looking
 from lagoqueue_sql.store import Store
 from lagoqueue_sql.thread import OwnerThread
 from lagoqueue_sql.waiting import Bell
 from lagoqueue_sql.within import AsyncHandle, SyncHandle, SyncWithin, Within, bind
 
 T = TypeVar("T")
+
+LOOKING = 2.0
+"""Seconds that a look at a server may take, or the queue's `timeout` if that is shorter."""
 
 
 class SQLQueue(Queue):
@@ -95,11 +100,19 @@ class SQLQueue(Queue):
         super().__init__()
         self.visibility_timeout = to_seconds(visibility_timeout, "visibility_timeout", positive=True)
         options = Options(timeout, wakeup, prepared_statements, synchronous, busy_timeout, connect_args)
-        self._database = to_database(to_url(url_or_engine), options)
+        url = to_url(url_or_engine)
+        self._database = to_database(url, options)
         failed_table = f"failed_{table}" if failed_table is None else failed_table
         self._schema = Schema(table, failed_table, self._database.dialect)
         self._spelled = cache(partial(build, self._schema, self._database.statements, server_clock=_clock is None))
         self._sql = self._spelled(self._database.placeholders)
+        self._looking = build_looking(
+            self._schema,
+            self._database.looking,
+            self._database.statements,
+            self._database.placeholders,
+            server_clock=_clock is None,
+        )
         self._engines = Engines(url_or_engine, self._database, options)
         self._clock: Clock = SystemClock() if _clock is None else _clock
         self._now = partial(_micros, self._clock)
@@ -116,7 +129,10 @@ class SQLQueue(Queue):
         self._chores = QueueChores(self._sql, table, channel and channel.notify, self._now)
         self._thread = OwnerThread(self._make_store, f"lagoqueue-sql {table}", self._chores)
         self._ear = waking.LazyEar(self._database, channel, self._bell)
-        weakref.finalize(self, _let_go, self._thread, self._ear)
+        patience = min(to_seconds(timeout, "timeout"), LOOKING)
+        aside = to_database(url, msgspec.structs.replace(options, timeout=patience))
+        self._looker = OwnerThread(partial(Store, aside, self._schema, self._sql), f"lagoqueue-sql {table} looking")
+        weakref.finalize(self, _let_go, self._thread, self._looker, self._ear)
 
     @property
     def metadata(self) -> sa.MetaData:
@@ -284,7 +300,7 @@ class SQLQueue(Queue):
             keeper = self._keepers[0]
             worker = keeper.worker
             if worker not in self._enrolled:
-                store.run(keeper.enrol, Mode.ATOMIC)
+                store.run(keeper.enrol, Mode.SINGLE)
                 self._enrolled.add(worker)
         try:
             return self._reserve_once(store, labels, limit, thorough, worker)
@@ -450,14 +466,29 @@ class SQLQueue(Queue):
         """End the thread and close the connections. Waiting pops, and every later call, raise `QueueClosed`."""
         self._stop()
         await self._thread.close()
+        await self._looker.close()
         await self._engines.close()
 
     def _stop(self) -> None:
         self._ear.stop()
+        self._looker.stop()
         self._thread.stop()
         self._bell.ring()
 
     # --- In the thread --------------------------------------------------------------------------------
+
+    def _retried(self, jobs: Sequence[tuple[str, int]]) -> None:
+        """In the thread: failed jobs wait again, given as queue and priority."""
+        self._chores.count("retried", [queue for queue, _ in jobs])
+        self._arrived((queue, priority, None) for queue, priority in jobs)
+
+    async def _aside(self, function: Callable[[Link], T]) -> T:
+        """Run a function that only reads on the connection of those who look, so that it holds no worker up.
+
+        Raises:
+            DriverError: It took longer than `LOOKING`, or cannot be done.
+        """
+        return await self._looker.run(lambda store: store.run(function, Mode.READ))
 
     async def _run(self, function: Callable[[Link, int], T], mode: Mode = Mode.ATOMIC) -> T:
         """Run `function` in a transaction, with this process's time for stores without a clock."""
@@ -500,6 +531,7 @@ def _micros(clock: Clock) -> int:
     return int(clock.time() * 1_000_000)
 
 
-def _let_go(thread: OwnerThread, ear: waking.LazyEar) -> None:
+def _let_go(thread: OwnerThread, looker: OwnerThread, ear: waking.LazyEar) -> None:
     thread.stop()
+    looker.stop()
     ear.stop()

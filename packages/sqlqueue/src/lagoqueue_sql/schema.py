@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.sql.elements import quoted_name
 
@@ -29,7 +30,7 @@ RECEIPT = 32
 _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,48}")
 
 _SEQ = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-_TEXT = sa.Text().with_variant(mysql.LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")
+_TEXT = sa.Text().with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
 _BYTES = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
 _STORAGE = (
@@ -70,7 +71,7 @@ class Schema:
         workers: The workers that live, shared by all queues of a database.
         counters: What was done under each label, shared by all queues of a database.
         versions: Which version of the tables stands under which name.
-        names: The names in quotes, of the indexes of `jobs` too, ready to stand in a statement.
+        names: The names in quotes, of indexes too, ready to stand in a statement.
     """
 
     def __init__(self, table: str, failed_table: str, dialect: sa.Dialect) -> None:
@@ -90,6 +91,7 @@ class Schema:
             "versions": quote(self.versions),
             "waiting": dialect.identifier_preparer.quote(_waiting(table)),
             "reserved": dialect.identifier_preparer.quote(_reserved(table)),
+            "failed_queue": dialect.identifier_preparer.quote(_failed_queue(failed_table)),
         }
 
     @property
@@ -99,7 +101,9 @@ class Schema:
 
 
 def _check_names(table: str, failed_table: str) -> None:
-    taken = dict.fromkeys((VERSIONS_TABLE, WORKERS_TABLE, COUNTERS_TABLE), "one of lagoqueue's own tables")
+    taken: dict[str, str] = dict.fromkeys(
+        (VERSIONS_TABLE, WORKERS_TABLE, COUNTERS_TABLE), "one of lagoqueue's own tables"
+    )
     for what, name in (("table", table), ("failed_table", failed_table)):
         if not isinstance(name, str) or not _TABLE_NAME.fullmatch(name):
             raise InvalidValue(
@@ -124,6 +128,10 @@ def _reserved(table: str) -> quoted_name:
     return _quoted(f"ix_{table}_reserved")
 
 
+def _failed_queue(table: str) -> quoted_name:
+    return _quoted(f"ix_{table}_queue")
+
+
 def _table(name: str, metadata: sa.MetaData, *columns: sa.schema.SchemaItem) -> sa.Table:
     # Plain InnoDB and utf8mb4 whatever the server's defaults; ROW_FORMAT for keys of up to 3072 bytes.
     options: dict[str, Any] = {
@@ -145,18 +153,19 @@ def _jobs(name: str, metadata: sa.MetaData, dialect: str) -> sa.Table:
         sa.Column("queue", _short(MAX_LABEL), nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("name", _short(MAX_NAME), nullable=False),
-        sa.Column("payload", _BYTES, nullable=False),
-        sa.Column("headers", _TEXT, nullable=False),  # a JSON object
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("available_at", sa.BigInteger, nullable=False),
         sa.Column("reserved_at", sa.BigInteger),
         sa.Column("reserved_until", sa.BigInteger),
         sa.Column("receipt", _short(RECEIPT)),  # of the last reservation
         sa.Column("worker", _short(RECEIPT)),  # who made that, if a worker did
+        # What may be long comes last: SQLite reads a row from its beginning to the column that is wanted.
+        sa.Column("headers", _TEXT, nullable=False),  # a JSON object
+        sa.Column("payload", _BYTES, nullable=False),
     )
     _jobs_indexes(table, dialect)
     storage = sa.DDL(_STORAGE.format("%(fullname)s")).execute_if(dialect="postgresql")  # type: ignore[no-untyped-call]
-    sa.event.listen(table, "after_create", storage)
+    event.listen(table, "after_create", storage)
     return table
 
 
@@ -178,7 +187,7 @@ def _jobs_indexes(table: sa.Table, dialect: str) -> None:
 
 
 def _failed_jobs(name: str, metadata: sa.MetaData) -> sa.Table:
-    return _table(
+    table = _table(
         name,
         metadata,
         sa.Column("seq", _SEQ, sa.Identity(always=True), primary_key=True),  # newest first is seq downwards
@@ -186,15 +195,17 @@ def _failed_jobs(name: str, metadata: sa.MetaData) -> sa.Table:
         sa.Column("queue", _short(MAX_LABEL), nullable=False),
         sa.Column("priority", sa.Integer, nullable=False),
         sa.Column("name", _short(MAX_NAME), nullable=False),
-        sa.Column("payload", _BYTES, nullable=False),
-        sa.Column("headers", _TEXT, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("available_at", sa.BigInteger),
+        sa.Column("failed_at", sa.BigInteger, nullable=False),
         sa.Column("kind", _TEXT, nullable=False),
         sa.Column("error", _TEXT, nullable=False),
+        sa.Column("headers", _TEXT, nullable=False),
+        sa.Column("payload", _BYTES, nullable=False),
         sa.Column("traceback", _TEXT, nullable=False),
-        sa.Column("failed_at", sa.BigInteger, nullable=False),
     )
+    sa.Index(_failed_queue(name), table.c.queue, table.c.seq)
+    return table
 
 
 def _workers(metadata: sa.MetaData) -> sa.Table:
@@ -217,9 +228,9 @@ def _counters(metadata: sa.MetaData) -> sa.Table:
         COUNTERS_TABLE,
         metadata,
         sa.Column("jobs_table", _short(49), primary_key=True),
-        sa.Column("queue", _short(MAX_LABEL), primary_key=True),
         # 0 for the totals; else ten seconds of the last hour, as the second of the epoch at which they begin
         sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("queue", _short(MAX_LABEL), primary_key=True),
         sa.Column("pushed", sa.BigInteger, nullable=False),
         sa.Column("processed", sa.BigInteger, nullable=False),
         sa.Column("failed", sa.BigInteger, nullable=False),

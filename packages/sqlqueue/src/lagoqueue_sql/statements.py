@@ -42,6 +42,7 @@ class DialectStatements(Protocol):
     put_back: str
     extend: str
     bury: str
+    enrol: str
     release_orphans: str
     count_total: str
     count_recent: str
@@ -66,7 +67,7 @@ class Statements:
         outcome: What stands under a `seq` now: receipt and reserved_at.
         give_back: Release what was reserved under one receipt, however many jobs that are.
         size: How many wait under a label.
-        forget, record, failed_page, failed_one, flush, failed_count: The failed-jobs store's.
+        forget, record, failed_page, failed_one: The failed-jobs store's; see also `failed_search`.
         enrol, beat, dead, strike, release_orphans, leave: The workers table's: enter a worker, say that
             it lives, find silent ones, remove a silent one, release what it had reserved, sign off.
         count_total, count_recent, forget_counts: Add to the totals and to the present ten seconds; drop old seconds.
@@ -90,8 +91,6 @@ class Statements:
     record: str
     failed_page: str
     failed_one: str
-    flush: str
-    failed_count: str
     enrol: str
     beat: str
     dead: str
@@ -109,7 +108,7 @@ _SHARED = {
     "outcome": "SELECT receipt, reserved_at FROM {jobs} WHERE seq = :seq",
     "give_back": (
         "UPDATE {jobs} SET attempts = attempts - 1, reserved_at = NULL, reserved_until = NULL"
-        " WHERE reserved_at IS NOT NULL AND receipt = :receipt"
+        " WHERE reserved_at IS NOT NULL AND reserved_until > 0 AND receipt = :receipt"
     ),
     "size": "SELECT count(*) FROM {jobs} WHERE queue = :queue AND reserved_at IS NULL",
     "forget": "DELETE FROM {failed_jobs} WHERE id = :id",
@@ -119,15 +118,11 @@ _SHARED = {
         " :kind, :error, :traceback, {now})"
     ),
     "failed_page": (
-        f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} ORDER BY seq DESC LIMIT :limit OFFSET :offset"
+        f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}}"
+        " WHERE seq <= (SELECT seq FROM {failed_jobs} ORDER BY seq DESC LIMIT 1 OFFSET :offset)"
+        " ORDER BY seq DESC LIMIT :limit"
     ),
     "failed_one": f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} WHERE id = :id",
-    "flush": "DELETE FROM {failed_jobs}",
-    "failed_count": "SELECT count(*) FROM {failed_jobs}",
-    "enrol": (
-        "INSERT INTO {workers} (id, jobs_table, host, pid, queues, concurrency, started_at, beaten_at)"
-        " VALUES (:id, :jobs_table, :host, :pid, :queues, :concurrency, {now}, {now})"
-    ),
     "beat": "UPDATE {workers} SET beaten_at = {now} WHERE id = :id",
     "dead": "SELECT id FROM {workers} WHERE jobs_table = :jobs_table AND beaten_at < {now} - :silence ORDER BY id",
     "strike": "DELETE FROM {workers} WHERE id = :id AND beaten_at < {now} - :silence",
@@ -135,6 +130,11 @@ _SHARED = {
     "forget_counts": "DELETE FROM {counters} WHERE jobs_table = :jobs_table AND bucket BETWEEN 1 AND {now} / 1000000 - :age",
     "versions": "SELECT name, version FROM {versions}",
 }
+
+
+def clock(dialect: DialectStatements, server_clock: bool) -> str:
+    """Return the expression of the store's time."""
+    return dialect.now if server_clock and dialect.now is not None else ":now"
 
 
 def build(
@@ -148,7 +148,7 @@ def build(
         placeholders: How the driver writes a parameter.
         server_clock: Take the time from the server where it has a clock; else from `:now`.
     """
-    now = dialect.now if server_clock and dialect.now is not None else ":now"
+    now = clock(dialect, server_clock)
 
     def statement(name: str) -> str:
         template = _SHARED[name] if name in _SHARED else getattr(dialect, name)

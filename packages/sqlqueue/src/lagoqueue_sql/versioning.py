@@ -30,19 +30,21 @@ def setup(connection: sa.Connection, schema: Schema) -> None:
     for name, version in found.items():
         _refuse_newer(name, version)
     for table in schema.own:
-        if table.name in found:
-            if found[table.name] < SCHEMA_VERSION:
-                migrate(connection, table, found[table.name])
-                change = versions.update().where(versions.c.name == table.name).values(version=SCHEMA_VERSION)
-                connection.execute(change)
-            continue
-        if sa.inspect(connection).has_table(table.name):
+        version = found.get(table.name)
+        exists = sa.inspect(connection).has_table(table.name)
+        if exists and version is None:
             raise DriverError(
                 f"there is a table {table.name!r} already, and no queue made it: "
                 "choose other names with table= and failed_table="
             )
-        table.create(connection)
-        connection.execute(versions.insert().values(name=table.name, version=SCHEMA_VERSION))
+        if version is None:  # noted first: where DDL commits by itself, a process may die between the two
+            connection.execute(versions.insert().values(name=table.name, version=SCHEMA_VERSION))
+        if not exists:
+            table.create(connection)
+        elif version is not None and version < SCHEMA_VERSION:
+            migrate(connection, table, version)
+        if version != SCHEMA_VERSION:
+            connection.execute(versions.update().where(versions.c.name == table.name).values(version=SCHEMA_VERSION))
 
 
 def check(link: Link, sql: Statements, schema: Schema) -> None:

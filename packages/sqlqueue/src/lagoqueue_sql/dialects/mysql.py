@@ -19,6 +19,7 @@ from lagoqueue.errors import DriverError, SchemaMissing
 from lagoqueue.failure import MAX_ERROR, MAX_TRACEBACK
 from lagoqueue.job import MAX_PRIORITY
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.mysql_looking import MySQLLooking
 from lagoqueue_sql.dialects.mysql_statements import MySQLStatements
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
@@ -117,6 +118,7 @@ class MySQL(Database):
     def __init__(self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float) -> None:
         self._url = url.set(drivername="mysql+pymysql")
         self.statements = MySQLStatements()
+        self.looking = MySQLLooking()
         self.errors = (pymysql.Error,)
         self.patience = timeout
         self._engine = sa.create_engine("mysql+pymysql://", creator=self._connect_for_ddl, poolclass=sa.NullPool)

@@ -72,6 +72,10 @@ class MySQLStatements:
     extend = f"{_LOCK};UPDATE {_BY_SEQ} SET reserved_until = {{now}} + :timeout WHERE {_HELD}"
     bury = f"{_LOCK.replace('receipt FROM', f'receipt, {COLUMNS} FROM')};{_DELETE}"
 
+    enrol = """
+    INSERT INTO {workers} (id, jobs_table, host, pid, queues, concurrency, started_at, beaten_at)
+    VALUES (:id, :jobs_table, :host, :pid, :queues, :concurrency, {now}, {now})
+    ON DUPLICATE KEY UPDATE beaten_at = VALUES(beaten_at)"""
     # The index holds NULL for what waits, so the range is of what is reserved.
     release_orphans = f"""
     SELECT seq, queue, priority, available_at FROM {{jobs}} FORCE INDEX ({{reserved}})

@@ -17,6 +17,7 @@ from psycopg import errors
 
 from lagoqueue.errors import DriverError, SchemaMissing
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.postgresql_looking import PostgreSQLLooking
 from lagoqueue_sql.dialects.postgresql_statements import PostgreSQLStatements
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
@@ -103,6 +104,7 @@ class PostgreSQL(Database):
     ) -> None:
         self._url = url.set(drivername="postgresql+psycopg")
         self.statements = PostgreSQLStatements()
+        self.looking = PostgreSQLLooking()
         self.errors = (psycopg.Error,)
         self._timeout = self.patience = timeout
         self._prepared = prepared_statements
@@ -111,7 +113,7 @@ class PostgreSQL(Database):
         self._engine = sa.create_engine("postgresql+psycopg://", creator=self._connect_for_ddl, poolclass=sa.NullPool)
         self.dialect = self._engine.dialect
         _, arguments = self.dialect.create_connect_args(self._url)
-        self._arguments: dict[str, Any] = {
+        self.connect_arguments: dict[str, Any] = {
             "application_name": "lagoqueue",
             "connect_timeout": max(2, int(timeout)),
             "keepalives_idle": 30,
@@ -130,7 +132,7 @@ class PostgreSQL(Database):
         Raises:
             DriverError: The server is too old.
         """
-        connection = Connection.connect(**self._arguments)
+        connection = Connection.connect(**self.connect_arguments)
         check_version(connection.info.server_version)
         connection.deadline = time.monotonic() + self._timeout
         return connection

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from lagoqueue.errors import DriverError, InvalidValue, SchemaMissing
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.sqlite_looking import SQLiteLooking
 from lagoqueue_sql.dialects.sqlite_statements import SQLiteStatements
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
@@ -48,6 +49,7 @@ class SQLite(Database):
         self.path = _file(url)
         self.busy_timeout = self.patience = busy_timeout
         self.statements = SQLiteStatements()
+        self.looking = SQLiteLooking()
         self.errors = (sqlite3.Error,)
         self._pragmas = (f"PRAGMA busy_timeout = {int(busy_timeout * 1000)}", f"PRAGMA synchronous = {synchronous}")
         self._engine = sa.create_engine(

@@ -82,6 +82,10 @@ class SQLiteStatements:
     extend = f"UPDATE {{jobs}} SET reserved_until = {{now}} + :timeout {_HELD} RETURNING id, seq, receipt"
     bury = f"DELETE FROM {{jobs}} {_HELD_SEQS} RETURNING id, seq, receipt, {COLUMNS}"
 
+    enrol = """
+    INSERT INTO {workers} (id, jobs_table, host, pid, queues, concurrency, started_at, beaten_at)
+    VALUES (:id, :jobs_table, :host, :pid, :queues, :concurrency, {now}, {now})
+    ON CONFLICT (id) DO UPDATE SET beaten_at = excluded.beaten_at"""
     release_orphans = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE reserved_at IS NOT NULL AND worker = :id
