@@ -1,133 +1,63 @@
-"""Several processes on one file, with and without being killed. Effects go to a log outside the database."""
+"""Several processes on one database: every job is done once, and what they count adds up."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from lagoqueue import dispatch_many
-from lagoqueue_sql import SQLQueue
-from tests.sqlqueue.payloads import Effect
+from tests.sqlqueue.payloads import connect
+from tests.sqlqueue.processes import Effects, Processes, each_database, push_all, totals
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+JOBS = {"sqlite": 20_000, "postgresql": 50_000, "mysql": 50_000}
 
-ROOT = Path(__file__).parents[2]
-JOBS = 20_000
-PATIENCE = 240.0
-
-Start = Callable[..., "subprocess.Popen[str]"]
+database_url = each_database("sqlite", "postgresql", "mariadb")
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start `program.py` in a role, and see to it that it is gone when the test is over."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: str) -> subprocess.Popen[str]:
-        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("program.py")), *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        started.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n", process.communicate()
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_eight_processes_do_every_job_once(database_url: str, tmp_path: Path) -> None:
+    effects = Effects(tmp_path / "effects")
+    jobs = JOBS[database_url.partition("+")[0].partition(":")[0]]
+    async with connect(database_url) as queue:
+        await queue.setup()
+        with Processes(tmp_path) as processes:
+            workers = processes.work(database_url, effects, count=8, concurrency=4, prefetch=25)
+            await push_all(queue, jobs)
+            await effects.until(jobs, within=240)
+            for worker in workers:
+                worker.stop()
+            assert [worker.errors for worker in workers] == [""] * 8
+        effects.check(jobs)
+        pids = Counter(done.pid for seen in effects.done.values() for done in seen)
+        assert set(pids) == {worker.pid for worker in workers}
+        assert (await queue.size(), await queue.failed_jobs.count()) == (0, 0)
+    assert totals(database_url) == {"pushed": jobs, "processed": jobs, "failed": 0, "retried": 0}
 
 
-def numbers(log: Path) -> Counter[int]:
-    """How often each job's effect is in the log."""
-    return Counter(int(line.split()[0]) for line in log.read_bytes().splitlines())
+@pytest.mark.slow
+async def test_processes_that_contend_for_single_jobs_meet_no_error(database_url: str, tmp_path: Path) -> None:
+    async with connect(database_url) as queue:
+        await queue.setup()
+    with Processes(tmp_path) as processes:
+        contenders = processes.start("contend", database_url, count=6, jobs=100)
+        for contender in contenders:
+            contender.tell()
+        for contender in contenders:
+            contender.expect("done")
+            contender.ends()
+            assert contender.errors == ""
+    assert totals(database_url) == {"pushed": 600, "processed": 600, "failed": 0, "retried": 6 * 34}
 
 
-async def push_all(queue: SQLQueue) -> None:
-    for first in range(0, JOBS, 1000):
-        await dispatch_many(queue, [Effect(number) for number in range(first, first + 1000)])
-
-
-def stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    _, errors = process.communicate(timeout=30)
-    assert process.returncode == 0, errors
-    assert "locked" not in errors
-
-
-async def test_four_processes_do_every_job_once(queue: SQLQueue, url: str, tmp_path: Path, start: Start) -> None:
-    log = tmp_path / "effects"
-    log.touch()
-    workers = [start("work", url, str(log), "600") for _ in range(4)]
-    await push_all(queue)
-    deadline = time.monotonic() + PATIENCE
-    while len(log.read_bytes().splitlines()) < JOBS and time.monotonic() < deadline:  # noqa: ASYNC110
-        await asyncio.sleep(0.1)  # the log is written by other processes
-    for worker in workers:
-        stop(worker)
-    done = numbers(log)
-    assert set(done) == set(range(JOBS))
-    assert set(done.values()) == {1}
-    pids = Counter(line.split()[1] for line in log.read_bytes().splitlines())
-    assert len(pids) == 4
-    assert (await queue.size(), await queue.failed_jobs.count()) == (0, 0)
-
-
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_five_kills_lose_nothing(queue: SQLQueue, url: str, tmp_path: Path, start: Start, seed: int) -> None:
-    random_ = random.Random(seed)
-    log = tmp_path / "effects"
-    log.touch()
-    await push_all(queue)
-    arguments = ("work", url, str(log), "3")
-    workers = [start(*arguments) for _ in range(4)]
-    kills = sorted(random_.sample(range(JOBS // 20, JOBS * 19 // 20), 5))  # by the number of effects seen
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        seen = log.read_bytes().splitlines()
-        if kills and len(seen) >= kills[0]:
-            del kills[0]
-            victim = workers.pop(random_.randrange(len(workers)))
-            victim.send_signal(signal.SIGKILL)
-            victim.communicate()
-            workers.append(start(*arguments))
-        elif not kills and len({line.split()[0] for line in seen}) == JOBS:
-            break
-        else:
-            await asyncio.sleep(0.02)
-    assert not kills
-    for worker in workers:
-        stop(worker)
-    done = numbers(log)
-    assert set(done) == set(range(JOBS))
-    again = sum(done.values()) - JOBS
-    assert again <= 5 * 40  # each kill repeats at most what its worker held: 8 running, 32 ahead
-    assert (await queue.size(), await queue.failed_jobs.count()) == (0, 0)
-
-
-def test_eight_processes_never_see_a_locked_database(url: str, queue: SQLQueue, start: Start) -> None:
-    processes = [start("contend", url, "150") for _ in range(8)]
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        output, errors = process.communicate(timeout=PATIENCE)
-        assert (process.returncode, output) == (0, "done\n"), errors
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+async def test_a_queue_that_was_used_before_a_fork_works_on_both_sides(database_url: str, tmp_path: Path) -> None:
+    async with connect(database_url) as queue:
+        await queue.setup()
+    with Processes(tmp_path) as processes:
+        (forking,) = processes.start("fork", database_url, jobs=5)
+        forking.ends()
+        assert forking.errors == ""
+    assert totals(database_url) == {"pushed": 20, "processed": 20, "failed": 0, "retried": 0}
