@@ -168,6 +168,8 @@ def closure(session: nox.Session) -> None:
 
 
 QUICK = ("-m", "not slow", "-n", "auto")
+LOCAL = ("-m", "not slow and not server", "-n", "auto")
+"""For what does not depend on a server: other interpreters, asyncio's debug mode."""
 PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testing'}")
 """Without the tests of the repository and of the testing kit, whose outcome does not depend on versions."""
 
@@ -177,14 +179,14 @@ PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testin
 
 @nox.session(python=PYTHONS, requires=["dist"])
 def tests(session: nox.Session) -> None:
-    """The suite on each CPython found here, in parallel; and one by one the slow tests, on nox's own only."""
+    """The suite on each CPython found here, in parallel; on nox's own only with servers, and then the slow tests."""
     session.install(*built(session), *group("test"))
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
-    session.run("python", "-m", "pytest", *QUICK)
+    session.run("python", "-m", "pytest", *(QUICK if session.python == OWN else LOCAL))
     if session.python == OWN:
-        session.run("python", "-m", "pytest", "-m", "slow")
+        session.run("python", "-m", "pytest", "-m", "slow", "-n", "2")
 
 
 @nox.session(requires=["dist"])
@@ -192,7 +194,7 @@ def asyncdebug(session: nox.Session) -> None:
     """The quick tests under asyncio's debug mode and Python's development mode."""
     session.install(*built(session), *group("test"))
     session.run(
-        "python", "-X", "dev", "-m", "pytest", *QUICK, *PRODUCT, *session.posargs, env={"PYTHONASYNCIODEBUG": "1"}
+        "python", "-X", "dev", "-m", "pytest", *LOCAL, *PRODUCT, *session.posargs, env={"PYTHONASYNCIODEBUG": "1"}
     )
 
 
@@ -225,4 +227,4 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The benchmarks, side by side and as ratios: nox -s bench -- quick."""
     session.install(*built(session), *group("bench"))
-    session.run("python", "benchmarks/run.py", *session.posargs)
+    session.run("python", "benchmarks/run.py", *session.posargs, env={"PYTHONPATH": "tools"})

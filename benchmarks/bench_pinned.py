@@ -7,7 +7,6 @@ entries of all jobs done since. The same loop without the old transaction shows 
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from time import perf_counter
 
 import psycopg
 
+from _harness import Table, main
 from lagoqueue import Job, Settlement
 from lagoqueue_sql import SQLQueue
 from servers import PostgreSQL
@@ -129,20 +129,27 @@ async def measure(server: PostgreSQL, name: str, subject: Subject, jobs: int, pi
 Subject = Callable[[str, Callable[[Step], Awaitable[Outcome]]], Awaitable[Outcome]]
 
 
-def show(jobs: int, outcomes: Sequence[Outcome]) -> str:
-    """Return the table."""
-    lines = [
-        f"Pinned horizon: {jobs:,} jobs, claimed {BATCH} at a time, pushed and settled alike",
-        f"  {'':42}{'first claims':>14}{'last claims':>14}{'last/first':>12}{'jobs/s':>10}",
-    ]
-    lines += [
-        f"  {each.name:42}{each.first:>11.2f} ms{each.last:>11.2f} ms{each.last / each.first:>11.2f}x{each.rate:>10,.0f}"
-        for each in outcomes
-    ]
-    return "\n".join(lines)
+class Pinned(Table):
+    """The outcomes, of which the first and the last claims tell more than an average."""
+
+    def __init__(self, jobs: int, outcomes: Sequence[Outcome]) -> None:
+        super().__init__(
+            f"Pinned horizon: {jobs:,} jobs, claimed {BATCH} at a time, pushed and settled alike",
+            [(each.name, [each.seconds * 1e9 / (len(each.claims) * BATCH)]) for each in outcomes],
+        )
+        self.outcomes = outcomes
+
+    def __str__(self) -> str:
+        lines = [self.title, f"  {'':42}{'first claims':>14}{'last claims':>14}{'last/first':>12}{'jobs/s':>10}"]
+        for each in self.outcomes:
+            times = f"{each.first:>11.2f} ms{each.last:>11.2f} ms{each.last / each.first:>11.2f}x"
+            lines.append(f"  {each.name:42}{times}{each.rate:>10,.0f}")
+        ours, pinned = self.outcomes[:2]
+        lines.append(f"  with the old transaction lagoqueue keeps {pinned.rate / ours.rate:.2f} of its throughput")
+        return "\n".join(lines)
 
 
-async def main(jobs: int, plain_jobs: int) -> None:
+async def measure_all(jobs: int, plain_jobs: int) -> Pinned:
     with PostgreSQL() as server:
         ours = await measure(server, "lagoqueue, no old transaction", lagoqueue, jobs, pinned=False)
         pinned = await measure(server, "lagoqueue, an old transaction held open", lagoqueue, jobs, pinned=True)
@@ -150,13 +157,13 @@ async def main(jobs: int, plain_jobs: int) -> None:
         slow = await measure(
             server, f"the plain claim, held open ({plain_jobs:,} jobs)", plain, plain_jobs, pinned=True
         )
-    print(show(jobs, [ours, pinned, usual, slow]))
-    print(f"  with the old transaction lagoqueue keeps {pinned.rate / ours.rate:.2f} of its throughput")
+    return Pinned(jobs, [ours, pinned, usual, slow])
+
+
+def run(quick: bool) -> list[Table]:
+    """Return the table; the plain claim goes through fewer jobs, since it gets slow."""
+    return [asyncio.run(measure_all(20_000, 10_000) if quick else measure_all(200_000, 40_000))]
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=200_000)
-    parser.add_argument("--plain-jobs", type=int, default=50_000, help="for the plain claim, which gets slow")
-    arguments = parser.parse_args()
-    asyncio.run(main(arguments.jobs, arguments.plain_jobs))
+    main(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sqlite3
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,16 @@ def pytest_configure() -> None:
     """Begin the run of the servers before xdist starts its workers, so that they share it, and end it last."""
     if os.name == "posix":
         run_folder()
+
+
+SERVER = re.compile(r"postgres|mariadb|mysql|psycopg|asyncpg", re.IGNORECASE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server: by the name of a fixture, of the test, or of the parameter that says which."""
+    for item in items:
+        if any(map(SERVER.search, [item.nodeid, *getattr(item, "fixturenames", ())])):
+            item.add_marker("server")
 
 
 def pytest_report_header() -> list[str]:

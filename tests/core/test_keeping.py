@@ -133,3 +133,15 @@ async def test_an_idle_worker_beats_and_its_keeper_knows_whose_it_is() -> None:
     name = f"{socket.gethostname()}:{os.getpid()}"
     assert queue.asked == [WorkerInfo(queues=("critical", "default"), concurrency=3, name=name)]
     assert not any(keeper.beats)
+
+
+def test_a_keeper_that_cannot_be_closed_is_logged_and_ends(caplog: pytest.LogCaptureFixture) -> None:
+    class Unclosable(Beats):
+        def close(self) -> None:
+            raise DriverError("no route to host")
+
+    keeper = Unclosable()
+    thread = start(keeper)
+    keeper.wait_for(1)
+    thread.stop(10)
+    assert "the keeper could not be closed: DriverError: no route to host" in caplog.text

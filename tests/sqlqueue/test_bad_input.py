@@ -146,7 +146,7 @@ async def test_error_texts_with_nul_and_lone_surrogates_are_kept_escaped(queue: 
     assert (failed.kind, failed.error, failed.traceback) == ("E\\x00", "E: \\x00 \\ud800", "at \\udfff")
 
 
-@pytest.mark.parametrize("page", [0, -1, 1.0, True, "1", 10**30])
+@pytest.mark.parametrize("page", [0, -1, 1.0, True, "1"])
 async def test_pages_are_whole_numbers_from_one(queue: SQLQueue, page: Any) -> None:
     with pytest.raises(InvalidValue, match="page"):
         await queue.failed_jobs.list(page)
@@ -155,3 +155,7 @@ async def test_pages_are_whole_numbers_from_one(queue: SQLQueue, page: Any) -> N
 async def test_a_pop_of_no_jobs_is_refused(queue: SQLQueue) -> None:
     with pytest.raises(InvalidValue, match="limit"):
         await queue.pop_many(0)
+
+
+async def test_a_page_beyond_every_store_is_empty(queue: SQLQueue) -> None:
+    assert await queue.failed_jobs.list(10**30) == []

@@ -71,10 +71,11 @@ async def test_sqlite_settles_a_batch_by_primary_key(queue: SQLQueue, path: Path
 
 async def test_sqlite_does_not_sort_a_page_of_failed_jobs(queue: SQLQueue, path: Path) -> None:
     connection = sqlite3.connect(path)
-    values = {"limit": 50, "offset": 0}
+    values = {"limit": 50, "first": 9}
     rows = connection.execute(f"EXPLAIN QUERY PLAN {queue._sql.failed_page}", values).fetchall()
     connection.close()
-    assert [detail for _, _, _, detail in rows] == ["SCAN failed_jobs"]
+    assert [detail for _, _, _, detail in rows if "TEMP B-TREE" in detail] == []
+    assert "SEARCH failed_jobs USING INTEGER PRIMARY KEY (rowid<?)" in [detail for _, _, _, detail in rows]
 
 
 async def test_postgresql_reads_indexes_and_sorts_nothing(postgres_url: str) -> None:

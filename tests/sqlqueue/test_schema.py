@@ -135,6 +135,11 @@ async def test_new_code_refuses_old_tables_until_setup_has_brought_them_up(url: 
         assert sorted(job.id for job in await queue.pop_many(9)) == ["reserved", "waiting"]
         failed = await queue.failed_jobs.get("failed")
         assert (failed.error, failed.traceback) == ("ValueError: 1", "trace")
+        assert await queue.failed_jobs.queues() == {"default": 1}
+        with sqlite3.connect(path) as connection:
+            indexes = [row[1] for row in connection.execute("PRAGMA index_list(failed_jobs)")]
+        connection.close()
+        assert "ix_failed_jobs_queue" in indexes
         await queue.failed_jobs.retry("failed")
         await queue.ack(await queue.pop())
 

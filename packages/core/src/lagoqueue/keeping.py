@@ -42,7 +42,10 @@ class KeeperThread:
             while not self._stopping.wait(self._keeper.interval):
                 self._beat()
         finally:
-            self._keeper.close()
+            try:
+                self._keeper.close()
+            except Exception as error:  # the reservations are settled; what is left expires by itself
+                self._log.warning("the keeper could not be closed: %s: %s", type(error).__name__, error)
 
     def _beat(self) -> None:
         jobs = self._held()

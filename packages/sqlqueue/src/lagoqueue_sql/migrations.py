@@ -21,14 +21,19 @@ def migrate(connection: sa.Connection, table: sa.Table, found: int) -> None:
 
 
 def _to_2(connection: sa.Connection, table: sa.Table) -> None:
-    """Say who reserved a job. Receipts changed too: what is reserved now goes back, to be delivered anew."""
-    if "receipt" not in table.c:
-        return
-    name = connection.dialect.identifier_preparer.format_table(table)
-    connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN worker TEXT")
-    connection.execute(
-        table.update().where(table.c.reserved_at.is_not(None)).values(reserved_at=None, reserved_until=None)
-    )
+    """Say who reserved a job, and find failed jobs by their label.
+
+    Receipts changed too: what is reserved now goes back, to be delivered anew.
+    """
+    if "receipt" in table.c:
+        name = connection.dialect.identifier_preparer.format_table(table)
+        connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN worker TEXT")
+        connection.execute(
+            table.update().where(table.c.reserved_at.is_not(None)).values(reserved_at=None, reserved_until=None)
+        )
+    if "traceback" in table.c:
+        for index in table.indexes:
+            index.create(connection)
 
 
 _STEPS: dict[int, Callable[[sa.Connection, sa.Table], None]] = {2: _to_2}

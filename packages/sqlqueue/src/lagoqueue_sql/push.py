@@ -14,7 +14,7 @@ from lagoqueue_sql.rows import duration, job_row, to_micros
 from lagoqueue_sql.statements import Statements
 
 
-def rows_to_push(jobs: Sequence[Job], delay: float | None, now: int) -> list[dict[str, Any]]:
+def rows_to_push(jobs: Sequence[Job], delay: float | None, now: int = 0) -> list[dict[str, Any]]:
     """Return the values to insert for jobs that are checked here.
 
     Raises:

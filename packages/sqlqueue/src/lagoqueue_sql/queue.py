@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from datetime import timedelta
 from functools import cache, partial
@@ -16,13 +16,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_seconds
-from lagoqueue.errors import OutcomeUnknown, QueueEmpty, ReservationLost
+from lagoqueue.errors import QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job
 from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement, WorkerInfo
 from lagoqueue_sql import ddl, waking
 from lagoqueue_sql.chores import QueueChores
-from lagoqueue_sql.claim import Claim, Claimer, new_token
+from lagoqueue_sql.claim import Claim
 from lagoqueue_sql.completing import AsyncTarget, Completing, Engines, SyncTarget, completing_with
 from lagoqueue_sql.connecting import Options, Wakeup, to_database, to_url
 from lagoqueue_sql.database import Mode
@@ -30,10 +30,9 @@ from lagoqueue_sql.dialects.sqlite import Synchronous
 from lagoqueue_sql.failed import SQLFailedJobs
 from lagoqueue_sql.keeper import SQLKeeper
 from lagoqueue_sql.link import Link, Row
-from lagoqueue_sql.push import push, rows_to_push
-from lagoqueue_sql.rows import duration
+from lagoqueue_sql.operations import Operations
+from lagoqueue_sql.push import rows_to_push
 from lagoqueue_sql.schema import Schema
-from lagoqueue_sql.settle import Key, extend, key_of, settle, settle_mode
 from lagoqueue_sql.statements import build
 from lagoqueue_sql.statements_looking import build_looking
 from lagoqueue_sql.store import Store
@@ -116,17 +115,14 @@ class SQLQueue(Queue):
         self._engines = Engines(url_or_engine, self._database, options)
         self._clock: Clock = SystemClock() if _clock is None else _clock
         self._now = partial(_micros, self._clock)
-        self._claimer = Claimer(self._database, self._sql, self._clock, self._now, self.visibility_timeout)
         self._bell = Bell()
-        self._heard = 0
-        self._keepers: list[SQLKeeper] = []
-        self._enrolled: set[str] = set()
-        self._unsure: set[Key] = set()
-        self._lost_tokens: set[str] = set()
         self._failed_jobs = SQLFailedJobs(self)
         self._make_store = partial(Store, self._database, self._schema, self._sql)
         channel = waking.channel(self._database, table, options.wakeup)
         self._chores = QueueChores(self._sql, table, channel and channel.notify, self._now)
+        self._operations = Operations(
+            self._database, self._sql, self._clock, self._now, self.visibility_timeout, self._chores, self._bell
+        )
         self._thread = OwnerThread(self._make_store, f"lagoqueue-sql {table}", self._chores)
         self._ear = waking.LazyEar(self._database, channel, self._bell)
         patience = min(to_seconds(timeout, "timeout"), LOOKING)
@@ -177,7 +173,7 @@ class SQLQueue(Queue):
             DuplicateJob: An id is live or comes twice, and `exist_ok` was not given. Nothing was pushed.
             OutcomeUnknown: The connection was lost; push again with `exist_ok`.
         """
-        return await self._thread.run(self._push(jobs, delay, exist_ok))
+        return await self._thread.run(partial(self._operations.push, rows=rows_to_push(jobs, delay), exist_ok=exist_ok))
 
     def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """Push from any thread, with or without an event loop, and block it until that is done; see `push`."""
@@ -185,22 +181,9 @@ class SQLQueue(Queue):
 
     def push_many_sync(self, jobs: Sequence[Job], *, delay: float | None = None, exist_ok: bool = False) -> int:
         """Push several jobs from any thread, all or none; see `push_many`."""
-        return self._thread.run_blocking(self._push(jobs, delay, exist_ok))
-
-    def _push(self, jobs: Sequence[Job], delay: float | None, exist_ok: bool) -> Callable[[Store], int]:
-        rows = rows_to_push(jobs, delay, 0)
-        mode = Mode.SINGLE if len(rows) == 1 else Mode.ATOMIC
-
-        def run(store: Store) -> int:
-            now = self._now()
-            for row in rows:
-                row["now"] = now
-            stored = store.run(lambda link: push(self._database, link, self._sql, rows, exist_ok=exist_ok), mode)
-            self._chores.count("pushed", [row["queue"] for row in rows[:stored]])
-            self._arrived((row["queue"], row["priority"], row["available_at"]) for row in rows)
-            return stored
-
-        return run
+        return self._thread.run_blocking(
+            partial(self._operations.push, rows=rows_to_push(jobs, delay), exist_ok=exist_ok)
+        )
 
     @overload
     def within(self, connection: AsyncHandle) -> Within: ...
@@ -227,17 +210,10 @@ class SQLQueue(Queue):
 
     def _wake(self) -> None:
         """From any thread: jobs came to wait that were not pushed by the queue's own; wake who waits for them."""
-        self._claimer.outlook.distrust()
+        self._operations.outlook.distrust()
         self._bell.ring()
         self._chores.notify()
         self._thread.poke()
-
-    def _arrived(self, jobs: Iterable[tuple[str, int, int | None]]) -> None:
-        """In the thread: jobs came to wait, given as queue, priority and instant; wake who waits for them."""
-        for queue, priority, at in jobs:
-            self._claimer.outlook.expect(queue, priority, at)
-        self._bell.ring()
-        self._chores.notify()
 
     # --- Pop ------------------------------------------------------------------------------------------
 
@@ -275,61 +251,11 @@ class SQLQueue(Queue):
 
     async def _look(self, labels: Sequence[str], limit: int) -> Claim:
         """Claim only when there is something to claim, so that waiting takes no lock."""
-        claimer = self._claimer
-
-        def look(store: Store) -> Claim | None:
-            if store.may_have_changed() or claimer.again(labels) <= self._clock.monotonic():
-                store.run(lambda link: claimer.look(link, labels), Mode.READ)
-            if claimer.outlook.due_levels(labels) or claimer.sweep_is_due():
-                return None
-            return Claim([], claimer.again(labels), looked=True)
-
-        return await self._thread.run(look) or await self._claim(labels, limit)
+        return await self._thread.run(partial(self._operations.look, labels=labels)) or await self._claim(labels, limit)
 
     async def _claim(self, labels: Sequence[str], limit: int, *, thorough: bool = False) -> Claim:
-        reserve = partial(self._reserve, labels=labels, limit=limit, thorough=thorough)
-        return await self._thread.run(reserve, undo=self._give_back)
-
-    def _reserve(self, store: Store, labels: Sequence[str], limit: int, thorough: bool) -> Claim:
-        """In the thread: claim, once more if the connection is lost, and give back what a lost answer held."""
-        if self._heard != self._bell.rung:
-            self._heard = self._bell.rung
-            self._claimer.outlook.stir()
-        worker = None
-        if self._keepers:
-            keeper = self._keepers[0]
-            worker = keeper.worker
-            if worker not in self._enrolled:
-                store.run(keeper.enrol, Mode.SINGLE)
-                self._enrolled.add(worker)
-        try:
-            return self._reserve_once(store, labels, limit, thorough, worker)
-        except OutcomeUnknown:
-            return self._reserve_once(store, labels, limit, thorough, worker)
-
-    def _reserve_once(
-        self, store: Store, labels: Sequence[str], limit: int, thorough: bool, worker: str | None
-    ) -> Claim:
-        token = new_token()
-
-        def claim(link: Link) -> Claim:
-            for lost in self._lost_tokens:
-                link.count(self._sql.give_back, {"receipt": lost})
-            return self._claimer.claim(link, labels, limit, worker=worker, token=token, thorough=thorough)
-
-        try:
-            found = store.run(claim, self._database.claim_mode)
-        except OutcomeUnknown:
-            self._lost_tokens.add(token)
-            raise
-        self._lost_tokens.clear()
-        return found
-
-    def _give_back(self, link: Link, found: Claim) -> None:
-        """Release what a cancelled pop had reserved, as if it had never been."""
-        releases = [Settlement(job, "release") for job in found.jobs]
-        settle(self._database, link, self._sql, releases, now=self._now())
-        self._arrived((job.queue, job.priority, None) for job in found.jobs)
+        claim = partial(self._operations.claim, labels=labels, limit=limit, thorough=thorough)
+        return await self._thread.run(claim, undo=self._operations.give_back)
 
     # --- Settle ---------------------------------------------------------------------------------------
 
@@ -339,35 +265,7 @@ class SQLQueue(Queue):
         Returns:
             The jobs whose reservation was lost; nothing was changed for those.
         """
-        return await self._thread.run(partial(self._settle, settlements)) if settlements else []
-
-    def _settle(self, settlements: Sequence[Settlement], store: Store) -> list[Job]:
-        """In the thread: settle, and once more if the connection is lost before the answer came."""
-        try:
-            lost = self._settle_once(settlements, store)
-        except OutcomeUnknown:
-            lost = self._settle_once(settlements, store)
-        gone = {id(job) for job in lost}
-        done = [settlement for settlement in settlements if id(settlement.job) not in gone]
-        for action, field in (("ack", "processed"), ("fail", "failed"), ("nack", "retried")):
-            self._chores.count(field, [each.job.queue for each in done if each.action == action])
-        back = [each.job for each in done if each.action in ("nack", "release")]
-        if back:
-            self._arrived((job.queue, job.priority, None) for job in back)
-        return lost
-
-    def _settle_once(self, settlements: Sequence[Settlement], store: Store) -> list[Job]:
-        mode = settle_mode(self._database, settlements)
-        unsure = self._unsure.intersection(key_of(each.job) for each in settlements) if self._unsure else ()
-        try:
-            lost = store.run(
-                lambda link: settle(self._database, link, self._sql, settlements, now=self._now(), unsure=unsure), mode
-            )
-        except OutcomeUnknown:
-            self._unsure.update(key_of(each.job) for each in settlements)
-            raise
-        self._unsure.difference_update(unsure)
-        return lost
+        return await self._thread.run(partial(self._operations.settle, settlements=settlements)) if settlements else []
 
     async def ack(self, job: Job) -> None:
         await self._settle_one(Settlement(job, "ack"))
@@ -419,11 +317,7 @@ class SQLQueue(Queue):
 
     async def extend(self, job: Job) -> None:
         """Let the reservation run for a full visibility timeout from now."""
-        timeout = duration(self.visibility_timeout)
-        if await self._run(
-            lambda link, now: extend(self._database, link, self._sql, [job], now=now, timeout=timeout),
-            Mode.SINGLE if self._database.one_statement else Mode.ATOMIC,
-        ):
+        if await self._thread.run(partial(self._operations.extend, jobs=[job])):
             raise ReservationLost(job.id)
 
     def keeper(self, info: WorkerInfo | None = None) -> Keeper:
@@ -438,15 +332,15 @@ class SQLQueue(Queue):
             now=self._now,
             visibility_timeout=self.visibility_timeout,
             freed=self._freed,
-            closed=self._keepers.remove,
+            closed=self._operations.keepers.remove,
         )
-        self._keepers.append(keeper)
+        self._operations.keepers.append(keeper)
         return keeper
 
     def _freed(self, jobs: Sequence[Row]) -> None:
         """In a keeper's thread: jobs of a dead worker wait again."""
         if jobs:
-            self._claimer.outlook.distrust()
+            self._operations.outlook.distrust()
             self._bell.ring()
 
     # --- Looking --------------------------------------------------------------------------------------
@@ -476,11 +370,6 @@ class SQLQueue(Queue):
         self._bell.ring()
 
     # --- In the thread --------------------------------------------------------------------------------
-
-    def _retried(self, jobs: Sequence[tuple[str, int]]) -> None:
-        """In the thread: failed jobs wait again, given as queue and priority."""
-        self._chores.count("retried", [queue for queue, _ in jobs])
-        self._arrived((queue, priority, None) for queue, priority in jobs)
 
     async def _aside(self, function: Callable[[Link], T]) -> T:
         """Run a function that only reads on the connection of those who look, so that it holds no worker up.

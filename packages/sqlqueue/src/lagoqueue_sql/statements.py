@@ -118,9 +118,7 @@ _SHARED = {
         " :kind, :error, :traceback, {now})"
     ),
     "failed_page": (
-        f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}}"
-        " WHERE seq <= (SELECT seq FROM {failed_jobs} ORDER BY seq DESC LIMIT 1 OFFSET :offset)"
-        " ORDER BY seq DESC LIMIT :limit"
+        f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} WHERE seq <= :first ORDER BY seq DESC LIMIT :limit"
     ),
     "failed_one": f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} WHERE id = :id",
     "beat": "UPDATE {workers} SET beaten_at = {now} WHERE id = :id",

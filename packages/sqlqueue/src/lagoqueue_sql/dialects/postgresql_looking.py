@@ -81,6 +81,13 @@ class PostgreSQLLooking(Looking):
     FROM label LIMIT :limit"""
 
     failed_queue_range = "(queue, seq) > (:queue, :above) AND (queue, seq) < (:queue, :below)"
+    failed_queue_order = ("queue", "seq")
+    # What a check lets through cannot be foreseen, and a plan for next to nothing would read all. So the records
+    # are named first and looked up then.
+    failed_queue_window = f"""
+    seq = ANY(ARRAY(SELECT of_queue.seq FROM {{failed_jobs}} AS of_queue
+                    WHERE {failed_queue_range.replace("seq", "of_queue.seq").replace("(queue", "(of_queue.queue")}
+                    ORDER BY of_queue.queue, of_queue.seq LIMIT CAST(:looked AS bigint)))"""
     text_in_error = "strpos(error, :text) > 0"
 
     def page(

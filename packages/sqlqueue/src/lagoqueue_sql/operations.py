@@ -1,0 +1,182 @@
+"""`Operations`: what a queue's thread does with its store, and what it remembers from one call to the next.
+
+Everything here runs in that thread, one call after another, so none of it is locked. `SQLQueue` is the
+side that coroutines see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from lagoqueue._time import Clock
+from lagoqueue.errors import OutcomeUnknown
+from lagoqueue.job import Job
+from lagoqueue.queue import Settlement
+from lagoqueue_sql.chores import QueueChores
+from lagoqueue_sql.claim import Claim, Claimer, new_token
+from lagoqueue_sql.database import Database, Mode
+from lagoqueue_sql.keeper import SQLKeeper
+from lagoqueue_sql.link import Link
+from lagoqueue_sql.push import push
+from lagoqueue_sql.rows import duration
+from lagoqueue_sql.settle import Key, extend, key_of, settle, settle_mode
+from lagoqueue_sql.statements import Statements
+from lagoqueue_sql.store import Store
+from lagoqueue_sql.waiting import Bell
+
+
+class Operations:
+    """The operations of one queue object.
+
+    Args:
+        database: Whose statements these are.
+        sql: The statements.
+        clock: For waiting.
+        now: The caller's time in microseconds, for stores without a clock.
+        visibility_timeout: Seconds for which a job is reserved.
+        chores: Told what to count, and when to wake other processes.
+        bell: Rung when jobs came to wait.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sql: Statements,
+        clock: Clock,
+        now: Callable[[], int],
+        visibility_timeout: float,
+        chores: QueueChores,
+        bell: Bell,
+    ) -> None:
+        self._database = database
+        self._sql = sql
+        self._clock = clock
+        self._now = now
+        self._timeout = duration(visibility_timeout)
+        self._chores = chores
+        self._bell = bell
+        self._heard = 0
+        self._claimer = Claimer(database, sql, clock, now, visibility_timeout)
+        self.outlook = self._claimer.outlook
+        self.keepers: list[SQLKeeper] = []
+        self._enrolled: set[str] = set()
+        self._lost_tokens: set[str] = set()  # of claims whose answer was lost
+        self._unsure: set[Key] = set()  # settlements whose answer was lost
+
+    # --- Push -----------------------------------------------------------------------------------------
+
+    def push(self, store: Store, rows: Sequence[dict[str, Any]], exist_ok: bool) -> int:
+        """Insert jobs, all or none, and return how many were new."""
+        now = self._now()
+        for row in rows:
+            row["now"] = now
+        mode = Mode.SINGLE if len(rows) == 1 else Mode.ATOMIC
+        stored = store.run(lambda link: push(self._database, link, self._sql, rows, exist_ok=exist_ok), mode)
+        self._chores.count("pushed", [row["queue"] for row in rows[:stored]])
+        self.arrived((row["queue"], row["priority"], row["available_at"]) for row in rows)
+        return stored
+
+    def arrived(self, jobs: Iterable[tuple[str, int, int | None]]) -> None:
+        """Jobs came to wait, given as queue, priority and instant; wake who waits for them."""
+        for queue, priority, at in jobs:
+            self.outlook.expect(queue, priority, at)
+        self._bell.ring()
+        self._chores.notify()
+
+    def retried(self, jobs: Sequence[tuple[str, int]]) -> None:
+        """Failed jobs wait again, given as queue and priority."""
+        self._chores.count("retried", [queue for queue, _ in jobs])
+        self.arrived((queue, priority, None) for queue, priority in jobs)
+
+    # --- Claim ----------------------------------------------------------------------------------------
+
+    def look(self, store: Store, labels: Sequence[str]) -> Claim | None:
+        """Return an empty claim, or None when there may be something to claim. Only reads, so it takes no lock."""
+        claimer = self._claimer
+        if store.may_have_changed() or claimer.again(labels) <= self._clock.monotonic():
+            store.run(lambda link: claimer.look(link, labels), Mode.READ)
+        if self.outlook.due_levels(labels) or claimer.sweep_is_due():
+            return None
+        return Claim([], claimer.again(labels), looked=True)
+
+    def claim(self, store: Store, labels: Sequence[str], limit: int, thorough: bool) -> Claim:
+        """Reserve due jobs, with a second try when the connection is lost before the answer came."""
+        if self._heard != self._bell.rung:
+            self._heard = self._bell.rung
+            self.outlook.stir()
+        worker = self._enrolled_worker(store)
+        try:
+            return self._claim_once(store, labels, limit, thorough, worker)
+        except OutcomeUnknown:
+            return self._claim_once(store, labels, limit, thorough, worker)
+
+    def _enrolled_worker(self, store: Store) -> str | None:
+        """Return the worker for which this queue claims, entered in the table before its first claim."""
+        if not self.keepers:
+            return None
+        keeper = self.keepers[0]
+        if keeper.worker not in self._enrolled:
+            store.run(keeper.enrol, Mode.SINGLE)
+            self._enrolled.add(keeper.worker)
+        return keeper.worker
+
+    def _claim_once(self, store: Store, labels: Sequence[str], limit: int, thorough: bool, worker: str | None) -> Claim:
+        """Claim, after giving back what claims reserved whose answer was lost."""
+        token = new_token()
+
+        def claim(link: Link) -> Claim:
+            for lost in self._lost_tokens:
+                link.count(self._sql.give_back, {"receipt": lost})
+            return self._claimer.claim(link, labels, limit, worker=worker, token=token, thorough=thorough)
+
+        try:
+            found = store.run(claim, self._database.claim_mode)
+        except OutcomeUnknown:
+            self._lost_tokens.add(token)
+            raise
+        self._lost_tokens.clear()
+        return found
+
+    def give_back(self, link: Link, found: Claim) -> None:
+        """Release what a cancelled pop had reserved, as if it had never been."""
+        releases = [Settlement(job, "release") for job in found.jobs]
+        settle(self._database, link, self._sql, releases, now=self._now())
+        self.arrived((job.queue, job.priority, None) for job in found.jobs)
+
+    # --- Settle ---------------------------------------------------------------------------------------
+
+    def settle(self, store: Store, settlements: Sequence[Settlement]) -> list[Job]:
+        """End reservations, with a second try when the connection is lost before the answer came; return the lost."""
+        try:
+            lost = self._settle_once(store, settlements)
+        except OutcomeUnknown:
+            lost = self._settle_once(store, settlements)
+        gone = {id(job) for job in lost}
+        done = [settlement for settlement in settlements if id(settlement.job) not in gone]
+        for action, field in (("ack", "processed"), ("fail", "failed"), ("nack", "retried")):
+            self._chores.count(field, [each.job.queue for each in done if each.action == action])
+        back = [each.job for each in done if each.action in ("nack", "release")]
+        if back:
+            self.arrived((job.queue, job.priority, None) for job in back)
+        return lost
+
+    def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Job]:
+        mode = settle_mode(self._database, settlements)
+        unsure = self._unsure.intersection(key_of(each.job) for each in settlements) if self._unsure else ()
+        try:
+            lost = store.run(
+                lambda link: settle(self._database, link, self._sql, settlements, now=self._now(), unsure=unsure), mode
+            )
+        except OutcomeUnknown:
+            self._unsure.update(key_of(each.job) for each in settlements)
+            raise
+        self._unsure.difference_update(unsure)
+        return lost
+
+    def extend(self, store: Store, jobs: Sequence[Job]) -> list[Job]:
+        """Let reservations run for a full visibility timeout from now; return the lost ones."""
+        mode = Mode.SINGLE if self._database.one_statement else Mode.ATOMIC
+        return store.run(
+            lambda link: extend(self._database, link, self._sql, jobs, now=self._now(), timeout=self._timeout), mode
+        )
