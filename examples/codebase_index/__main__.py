@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
 
 from codebase_index.fleet import Fleet
 from codebase_index.index import Index
@@ -46,7 +47,7 @@ def main() -> None:
     try:
         url = sa.make_url(options.url)
         sys.exit(asyncio.run(Indexing(options.directory.resolve(), url, options.workers).run()))
-    except (sa.exc.ArgumentError, LagoqueueError) as error:
+    except (ArgumentError, LagoqueueError) as error:
         parser.error(f"--url: {error}")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 import servers
 from lagoqueue import DriverError, Job, QueueEmpty, Worker, dispatch
@@ -56,7 +57,7 @@ def _wait_for(url: sa.URL, process: subprocess.Popen[bytes]) -> None:
         try:
             with engine.connect():
                 return
-        except sa.exc.OperationalError:
+        except OperationalError:
             assert process.poll() is None, "pgbouncer did not start"
             time.sleep(0.05)
     raise AssertionError("pgbouncer did not answer within 5 s")

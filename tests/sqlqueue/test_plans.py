@@ -96,7 +96,7 @@ async def test_postgresql_reads_indexes_and_sorts_nothing(postgres_url: str) -> 
                 "bury": "jobs_pkey",
                 "outcome": "jobs_pkey",
             }.items():
-                rows = connection.execute(f"EXPLAIN {getattr(queue._sql, statement)}", VALUES).fetchall()
+                rows = connection.execute(f"EXPLAIN {getattr(queue._sql, statement)}".encode(), VALUES).fetchall()
                 plan = "\n".join(line for (line,) in rows)
                 assert f"Seq Scan on {queue._schema.jobs.name}" not in plan, plan
                 assert "Sort" not in plan, plan
