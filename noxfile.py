@@ -167,9 +167,13 @@ def closure(session: nox.Session) -> None:
     session.run("python", "tools/check_closure.py")
 
 
-QUICK = ("-m", "not slow", "-n", "auto")
+CROWDED = str(2 * (os.cpu_count() or 1))
+"""Processes for tests that wait for a server or for time to pass more than they compute."""
+QUICK = ("-m", "not slow", "-n", CROWDED)
 LOCAL = ("-m", "not slow and not server", "-n", "auto")
 """For what does not depend on a server: other interpreters, asyncio's debug mode."""
+DRIVERS = "not slow and (not server or contract)"
+"""For what depends on the drivers' versions: of the tests with a server, the contract suite."""
 PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testing'}")
 """Without the tests of the repository and of the testing kit, whose outcome does not depend on versions."""
 
@@ -186,7 +190,8 @@ def tests(session: nox.Session) -> None:
         return
     session.run("python", "-m", "pytest", *(QUICK if session.python == OWN else LOCAL))
     if session.python == OWN:
-        session.run("python", "-m", "pytest", "-m", "slow", "-n", "2")
+        session.run("python", "-m", "pytest", "-m", "slow and contract", "-n", str(4 * int(CROWDED)))
+        session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "2")
 
 
 @nox.session(requires=["dist"])
@@ -204,16 +209,16 @@ def mindeps(session: nox.Session) -> None:
     if session.python != SUPPORTED[0]:
         session.skip(f"needs CPython {SUPPORTED[0]}, for which the lowest versions have wheels")
     session.install(*built(session), *group("test"), *lowest_declared())
-    session.run("python", "-m", "pytest", *QUICK, *PRODUCT, *session.posargs)
+    session.run("python", "-m", "pytest", "-m", DRIVERS, "-n", CROWDED, *PRODUCT, *session.posargs)
 
 
 @nox.session(requires=["dist"])
 def coverage(session: nox.Session) -> None:
-    """Line coverage of core's and sql's quick tests, Cython's lines included, from a build that traces them."""
+    """Line coverage of the quick tests of core, and of sql on SQLite, Cython's lines included, from a traced build."""
     session.install(*built(session), *group("test"), "setuptools>=80", "Cython>=3.1")
     # Tracing runs Python code between two lines of Cython, so other threads get in where they never do otherwise.
     untraceable = ["-k", "not ids_are_unique_across_threads"]
-    session.run("python", "tools/build_traced.py", "-m", "not slow", *untraceable, *PRODUCT, *session.posargs)
+    session.run("python", "tools/build_traced.py", *LOCAL[:2], *untraceable, *PRODUCT, *session.posargs)
 
 
 @nox.session(requires=["dist"])

@@ -48,6 +48,7 @@ class TestSQLite(QueueContract, unittest.IsolatedAsyncioTestCase):
         return await self._open(f"{self.files}.db", queue.visibility_timeout)
 
 
+@pytest.mark.contract
 class TestPostgreSQL(QueueContract, unittest.IsolatedAsyncioTestCase):
     """Every queue has tables of its own, all in one database of the run's server."""
 

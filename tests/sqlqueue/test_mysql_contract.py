@@ -15,6 +15,7 @@ from lagoqueue.testing import ManualClock, QueueContract
 from lagoqueue_sql import SQLQueue
 
 
+@pytest.mark.contract
 class TestMariaDB(QueueContract, unittest.IsolatedAsyncioTestCase):
     """Every queue has tables of its own, all in one database of the run's server."""
 
