@@ -105,3 +105,28 @@ class TestPostgreSQLInItsOwnTime(TestPostgreSQL):
     def now(self) -> datetime:
         ((micros,),) = servers.shared_postgresql().sql("SELECT extract(epoch FROM clock_timestamp()) * 1000000")
         return datetime.fromtimestamp(float(micros) / 1e6).astimezone()
+
+
+@pytest.mark.slow
+def test_the_contract_holds_on_the_machines_own_postgresql() -> None:
+    """A second version of the server, where there is one; the first comes with the tests."""
+    own = servers.system_postgresql()
+    if own is None:
+        pytest.skip("this machine has no PostgreSQL of its own")
+    with servers.PostgreSQL(own, durable=False) as server:
+
+        class Suite(TestPostgreSQL):
+            url = server.create_database()
+
+            @classmethod
+            def setUpClass(cls) -> None: ...
+
+            @classmethod
+            def tearDownClass(cls) -> None: ...
+
+        result = unittest.TestResult()
+        unittest.defaultTestLoader.loadTestsFromTestCase(Suite).run(result)
+        print(f"PostgreSQL {server.version}: {result.testsRun} rules")
+        assert result.testsRun > 100
+        assert [text for _, text in [*result.errors, *result.failures]] == []
+        assert result.skipped == []
