@@ -188,10 +188,10 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
-    session.run("python", "-m", "pytest", *(QUICK if session.python == OWN else LOCAL))
+    session.run("python", "-m", "pytest", *(QUICK if session.python == OWN else (*LOCAL, *PRODUCT)))
     if session.python == OWN:
-        session.run("python", "-m", "pytest", "-m", "slow and contract", "-n", str(4 * int(CROWDED)))
-        session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "2")
+        session.run("python", "-m", "pytest", "-m", "slow and contract", "-n", str(2 * int(CROWDED)))
+        session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "3")
 
 
 @nox.session(requires=["dist"])

@@ -66,4 +66,4 @@ TestSQLite = SQLiteMachine.TestCase
 TestSQLite.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 
 TestPostgreSQL = PostgreSQLMachine.TestCase
-TestPostgreSQL.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestPostgreSQL.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)

@@ -39,4 +39,4 @@ class MariaDBMachine(QueueMachine):
 
 
 TestMariaDB = MariaDBMachine.TestCase
-TestMariaDB.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestMariaDB.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
