@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -162,6 +163,7 @@ async def run(role: Callable[..., Awaitable[None]], url: str, settings: dict[str
 
 
 if __name__ == "__main__":
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)  # that is the point
     logging.basicConfig(level=logging.WARNING, format="%(relativeCreated)d %(name)s %(levelname)s %(message)s")
     role, url, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     try:

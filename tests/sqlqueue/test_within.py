@@ -330,13 +330,14 @@ def test_savepoints_take_what_was_pushed_in_them_with_them(shop: SQLQueue, calle
 def test_a_session_that_is_closed_without_a_commit_does_not_count(url: str) -> None:
     queue = open_queue(url)
     queue.setup_sync()
-    with Session(sa.create_engine(url)) as session:
+    with Session(sa.create_engine(url, poolclass=sa.NullPool)) as session:
         queue.within(session).push_sync(A)
         session.close()
         session.execute(sa.text("SELECT 1"))
         session.commit()
     assert rings(queue, 0)
     assert count_pushed(queue, url) == 0
+    asyncio.run(queue.close())
 
 
 @pytest.mark.parametrize("sync_url", ["django-sqlite3", "django-postgresql"], indirect=True)
@@ -414,7 +415,7 @@ def test_a_connection_that_commits_by_itself_stores_at_once(postgres_url: str) -
 
 def test_what_is_no_connection_is_refused_by_name(url: str) -> None:
     queue = open_queue(url)
-    engine = sa.create_engine(url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     for handle, name in ((engine, "Engine"), ("jobs", "builtins.str"), (None, "NoneType"), (object(), "object")):
         with pytest.raises(InvalidValue, match=f"takes a SQLAlchemy Session.*not .*{name}"):
             queue.within(handle)  # type: ignore[call-overload]
@@ -424,7 +425,7 @@ def test_what_is_no_connection_is_refused_by_name(url: str) -> None:
 
 def test_a_connection_to_another_kind_of_database_is_refused() -> None:
     queue = SQLQueue("postgresql://host/database")
-    handles: list[Any] = [sqlite3.connect(":memory:"), Session(sa.create_engine("sqlite://"))]
+    handles: list[Any] = [sqlite3.connect(":memory:"), Session(sa.create_engine("sqlite://", poolclass=sa.NullPool))]
     for handle in handles:
         with pytest.raises(InvalidValue, match="is postgresql, but this one is to sqlite"):
             queue.within(handle)
@@ -434,7 +435,7 @@ def test_a_connection_to_another_kind_of_database_is_refused() -> None:
 def test_a_session_with_an_engine_for_each_model_needs_a_connection(url: str) -> None:
     queue = open_queue(url)
     queue.setup_sync()
-    with Session(binds={User: sa.create_engine(url)}) as session:
+    with Session(binds={User: sa.create_engine(url, poolclass=sa.NullPool)}) as session:
         with pytest.raises(InvalidValue, match="bind_arguments"):
             queue.within(session)
         queue.within(session.connection(bind_arguments={"mapper": User})).push_sync(A)
