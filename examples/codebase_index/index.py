@@ -21,6 +21,10 @@ files = sa.Table(
 )
 
 
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+"""The drivers that lagoqueue-sql has brought along; SQLAlchemy's own choice may be another one."""
+
+
 class Index:
     """The table of indexed files, in the same database as the queue.
 
@@ -30,6 +34,7 @@ class Index:
     """
 
     def __init__(self, url: sa.URL, below: str = "") -> None:
+        url = url.set(drivername=DRIVERS.get(url.drivername, url.drivername))
         self._engine = sa.create_engine(url, connect_args={"timeout": 30} if url.get_backend_name() == "sqlite" else {})
         self._mine = files.c.path.startswith(below, autoescape=True)
 
