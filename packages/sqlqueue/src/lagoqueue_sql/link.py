@@ -1,7 +1,7 @@
 """`Link`: a DB-API connection as the operations see it: statements and values in, rows out.
 
 The operations run on the driver's own connection, below SQLAlchemy's execution layer, which costs
-a strict pop-and-ack loop a quarter of its speed on PostgreSQL and more than half on SQLite.
+a sixth of their speed on PostgreSQL and more on SQLite; docs/architecture.md has the figures.
 """
 
 from __future__ import annotations
