@@ -191,7 +191,7 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *(QUICK if session.python == OWN else (*LOCAL, *PRODUCT)))
     if session.python == OWN:
         session.run("python", "-m", "pytest", "-m", "slow and contract", "-n", str(2 * int(CROWDED)))
-        session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "3")
+        session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "2")
 
 
 @nox.session(requires=["dist"])
