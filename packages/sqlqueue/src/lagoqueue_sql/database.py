@@ -53,8 +53,6 @@ class Database(ABC):
     poll: ClassVar[float]
     """Seconds between two looks of a pop that waits and that nothing wakes."""
     claim_mode: ClassVar[Mode]
-    one_statement: ClassVar[bool]
-    """Whether a batch of one kind is settled by one statement."""
     outlives_fork: ClassVar[bool] = True
     """Whether a connection that a fork copied does no harm in the child, where nobody uses it; see `forking`."""
 

@@ -145,9 +145,9 @@ class SQLKeeper(Keeper):
     def extend(self, jobs: Sequence[Job]) -> list[Job]:
         if not jobs:
             return []
-        mode = Mode.SINGLE if self._database.one_statement else Mode.ATOMIC
         return self._store.run(
-            lambda link: extend(self._database, link, self._sql, jobs, now=self._now(), timeout=self._timeout), mode
+            lambda link: extend(self._database, link, self._sql, jobs, now=self._now(), timeout=self._timeout),
+            Mode.SINGLE,
         )
 
     def close(self) -> None:

@@ -162,7 +162,7 @@ class Operations:
         return lost
 
     def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Job]:
-        mode = settle_mode(self._database, settlements)
+        mode = settle_mode(settlements)
         unsure = self._unsure.intersection(key_of(each.job) for each in settlements) if self._unsure else ()
         try:
             lost = store.run(
@@ -176,7 +176,7 @@ class Operations:
 
     def extend(self, store: Store, jobs: Sequence[Job]) -> list[Job]:
         """Let reservations run for a full visibility timeout from now; return the lost ones."""
-        mode = Mode.SINGLE if self._database.one_statement else Mode.ATOMIC
         return store.run(
-            lambda link: extend(self._database, link, self._sql, jobs, now=self._now(), timeout=self._timeout), mode
+            lambda link: extend(self._database, link, self._sql, jobs, now=self._now(), timeout=self._timeout),
+            Mode.SINGLE,
         )

@@ -25,10 +25,10 @@ Key = tuple[str, int, str]
 UNKNOWN = Failure("unknown", "unknown")
 
 
-def settle_mode(database: Database, settlements: Sequence[Settlement]) -> Mode:
+def settle_mode(settlements: Sequence[Settlement]) -> Mode:
     """Return the transaction that `settle` needs for these."""
     kinds = {"back" if s.action in ("nack", "release") else s.action for s in settlements}
-    return Mode.SINGLE if database.one_statement and len(kinds) == 1 and "fail" not in kinds else Mode.ATOMIC
+    return Mode.SINGLE if len(kinds) == 1 and "fail" not in kinds else Mode.ATOMIC
 
 
 def settle(

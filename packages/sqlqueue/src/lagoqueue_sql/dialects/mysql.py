@@ -113,7 +113,6 @@ class MySQL(Database):
     look_every: ClassVar[float] = 0.1
     poll: ClassVar[float] = 1.0
     claim_mode: ClassVar[Mode] = Mode.SINGLE
-    one_statement: ClassVar[bool] = True
 
     def __init__(self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float) -> None:
         self._url = url.set(drivername="mysql+pymysql")

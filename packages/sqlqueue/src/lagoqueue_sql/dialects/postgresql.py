@@ -97,7 +97,6 @@ class PostgreSQL(Database):
     look_every: ClassVar[float] = 0.1
     poll: ClassVar[float] = 1.0
     claim_mode: ClassVar[Mode] = Mode.SINGLE
-    one_statement: ClassVar[bool] = True
 
     def __init__(
         self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float, prepared_statements: bool

@@ -40,7 +40,6 @@ class SQLite(Database):
     look_every: ClassVar[float] = 0.0  # a look costs some microseconds, and inside the transaction it is exact
     poll: ClassVar[float] = 0.05
     claim_mode: ClassVar[Mode] = Mode.ATOMIC
-    one_statement: ClassVar[bool] = True
     outlives_fork: ClassVar[bool] = False
 
     def __init__(self, url: sa.URL, *, synchronous: Synchronous, busy_timeout: float) -> None:
