@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import unittest
-import uuid
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import servers
 from lagoqueue.queue import Queue
 from lagoqueue.testing import ManualClock, QueueContract
 from lagoqueue_sql import SQLQueue
+from tests.sqlqueue.on_server import InItsOwnTime, ServerContract
 
 
 class TestSQLite(QueueContract, unittest.IsolatedAsyncioTestCase):
@@ -49,62 +49,15 @@ class TestSQLite(QueueContract, unittest.IsolatedAsyncioTestCase):
 
 
 @pytest.mark.contract
-class TestPostgreSQL(QueueContract, unittest.IsolatedAsyncioTestCase):
-    """Every queue has tables of its own, all in one database of the run's server."""
-
-    url: str
-    clock: ManualClock | None
-
+class TestPostgreSQL(ServerContract, unittest.IsolatedAsyncioTestCase):
     @classmethod
-    def setUpClass(cls) -> None:
-        cls.url = servers.shared_postgresql().create_database()
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        servers.shared_postgresql().drop_database(cls.url)
-
-    def setUp(self) -> None:
-        self.clock = ManualClock()
-
-    async def open_queue(self, *, visibility_timeout: float = 900.0) -> Queue:
-        self.table = f"t{uuid.uuid4().hex}"
-        return await self._open(visibility_timeout)
-
-    async def _open(self, visibility_timeout: float) -> SQLQueue:
-        queue = SQLQueue(self.url, table=self.table, visibility_timeout=visibility_timeout, _clock=self.clock)
-        await queue.setup()
-        return queue
-
-    async def advance(self, seconds: float) -> None:
-        assert self.clock is not None
-        await self.clock.elapse(seconds)
-        await asyncio.sleep(0.05)  # what was woken asks the server, in its thread and in real time
-
-    def now(self) -> datetime:
-        assert self.clock is not None
-        return self.clock.now()
-
-    async def reopen(self, queue: Queue) -> Queue | None:
-        assert isinstance(queue, SQLQueue)
-        await queue.close()
-        return await self._open(queue.visibility_timeout)
+    def server(cls) -> servers.PostgreSQL:
+        return servers.shared_postgresql()
 
 
 @pytest.mark.slow
-class TestPostgreSQLInItsOwnTime(TestPostgreSQL):
-    """As users run it: the server's clock decides, and waiting is waiting."""
-
-    tick = 0.3
-
-    def setUp(self) -> None:
-        self.clock = None
-
-    async def advance(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def now(self) -> datetime:
-        ((micros,),) = servers.shared_postgresql().sql("SELECT extract(epoch FROM clock_timestamp()) * 1000000")
-        return datetime.fromtimestamp(float(micros) / 1e6).astimezone()
+class TestPostgreSQLInItsOwnTime(InItsOwnTime, TestPostgreSQL):
+    micros = "SELECT extract(epoch FROM clock_timestamp()) * 1000000"
 
 
 @pytest.mark.slow

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-import uuid
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -15,6 +13,7 @@ from lagoqueue.queue import Queue
 from lagoqueue.testing import ManualClock
 from lagoqueue.testing.machine import QueueMachine
 from lagoqueue_sql import SQLQueue
+from tests.sqlqueue.on_server import ServerMachine
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -41,25 +40,10 @@ class SQLiteMachine(QueueMachine):
             self.folder.cleanup()
 
 
-class PostgreSQLMachine(QueueMachine):
-    """Every history has tables of its own, all in one database."""
-
-    url: ClassVar[str] = ""
-
-    async def open_queue(self, clock: ManualClock, *, visibility_timeout: float) -> Queue:
-        if not self.url:
-            type(self).url = servers.shared_postgresql().create_database()
-        self.table = f"t{uuid.uuid4().hex}"
-        return await self._open(clock)
-
-    async def _open(self, clock: ManualClock) -> SQLQueue:
-        queue = SQLQueue(self.url, table=self.table, visibility_timeout=self.visibility_timeout, _clock=clock)
-        await queue.setup()
-        return queue
-
-    async def reopen(self, queue: Queue, clock: ManualClock) -> Queue | None:
-        await queue.close()
-        return await self._open(clock)
+class PostgreSQLMachine(ServerMachine):
+    @classmethod
+    def server(cls) -> servers.PostgreSQL:
+        return servers.shared_postgresql()
 
 
 TestSQLite = SQLiteMachine.TestCase
