@@ -169,7 +169,7 @@ def closure(session: nox.Session) -> None:
 
 CROWDED = str(2 * (os.cpu_count() or 1))
 """Processes for tests that wait for a server or for time to pass more than they compute."""
-QUICK = ("-m", "not slow", "-n", CROWDED)
+QUICK = ("-m", "not slow", "-n", "auto")
 LOCAL = ("-m", "not slow and not server", "-n", "auto")
 """For what does not depend on a server: other interpreters, asyncio's debug mode."""
 DRIVERS = "not slow and (not server or contract)"
