@@ -144,15 +144,12 @@ class MySQL(Database):
             (
                 "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', "
                 f"innodb_lock_wait_timeout = {lock_wait}, lock_wait_timeout = {lock_wait}, "
-                f"wait_timeout = {max(IDLE, 2 * int(timeout))}"
+                f"wait_timeout = {max(IDLE, math.ceil(2 * timeout))}"
             ),
         )
 
-        # What a lost connection had locked would stay so until the server notices, which may take hours.
-        self._idle = {
-            "MariaDB": f"SET SESSION idle_transaction_timeout = {math.ceil(timeout)}",
-            "MySQL": f"SET SESSION wait_timeout = {max(60, math.ceil(2 * timeout))}",  # it has no other
-        }
+        # What a lost connection had locked ends with wait_timeout; MariaDB can be told to look at transactions alone.
+        self._idle_transaction = f"SET SESSION idle_transaction_timeout = {math.ceil(timeout)}"
 
     # --- Connections and transactions ---------------------------------------------------------------
 
@@ -174,8 +171,10 @@ class MySQL(Database):
             ((version, max_packet),) = link.rows("SELECT VERSION(), @@max_allowed_packet", {})
             check_version(version)
             connection.max_packet = max_packet
-            for statement in (*self._session, self._idle["MariaDB" if "mariadb" in version.lower() else "MySQL"]):
+            for statement in self._session:
                 link.run(statement)
+            if "mariadb" in version.lower():
+                link.run(self._idle_transaction)
         except BaseException:
             connection.close()
             raise
