@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from lagoqueue import Observer, Worker, dispatch
 from lagoqueue.errors import DuplicateJob, InvalidValue, JobNotFound
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job
@@ -26,11 +27,14 @@ from lagoqueue.monitor import (
     FailureGroup,
     JobPage,
     LiveState,
+    QueueActivity,
     QueueDepth,
+    ThroughputPoint,
 )
 from lagoqueue.monitor.paging import write_cursor
+from lagoqueue.monitor.points import LONG
 from lagoqueue.queue import Queue
-from lagoqueue.testing import ManualClock
+from lagoqueue.testing import ManualClock, drain
 
 HUGE = write_cursor(2**63)
 NUL = write_cursor("a\0", 1, 1, 1)
@@ -42,12 +46,16 @@ VISIBILITY_TIMEOUT = 60.0
 
 @dataclass
 class Scene:
-    """A queue, its failed jobs and who looks at both, in a time that the test moves."""
+    """A queue, its failed jobs and who looks at both, in a time that the test moves.
+
+    `observers` are told of what workers do, where the store does not count that by itself.
+    """
 
     queue: Queue
     failed_jobs: FailedJobs
     inspector: DetailedInspector
     clock: ManualClock
+    observers: tuple[Observer, ...] = ()
 
     async def push(self, *ids: str, delay: float | None = None, **fields: Any) -> None:
         for job_id in ids:
@@ -62,6 +70,35 @@ class Scene:
             failure = Failure(kind, f"{kind}: {message}", "Traceback: secret")
             await self.failed_jobs.record(make_job(job_id, name=name, attempts=3), queue, failure)
 
+    async def dispatch(self, *payloads: Work, queue: str = "mail") -> None:
+        """Dispatch jobs, and have them counted now, which a store may do a little later."""
+        worker = self._worker(queue)
+        for payload in payloads:
+            await dispatch(worker.queue, payload)
+        await self.inspector.stats()
+
+    async def work(self, queue: str = "mail") -> None:
+        """Run a worker until nothing is due under a label; each job has two attempts."""
+        worker = self._worker(queue)
+
+        @worker.handle(Work)
+        async def handle(payload: Work) -> None:
+            if payload.fails:
+                raise ValueError("no")
+
+        await drain(worker, raise_errors=False)
+        await self.inspector.stats()
+
+    def _worker(self, queue: str) -> Worker:
+        worker = Worker(self.queue.named(queue), max_retry=2, backoff=0)
+        for observer in self.observers:
+            worker.observe(observer)
+        return worker
+
+    def begin_five_minutes(self) -> None:
+        """Move the clock to where the next bucket begins."""
+        self.clock.advance(LONG - self.clock.time() % LONG)
+
     async def kept(self) -> list[str]:
         """Return the ids of all records, newest first."""
         return [failed.id for failed in await self.failed_jobs.list()]
@@ -71,6 +108,13 @@ class Scene:
         page = await self.failed_jobs.search(FailedFilter(**fields))
         assert page.next is None
         return [failed.id for failed in page.jobs]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the jobs carry that a scene's worker runs."""
+
+    fails: bool = False
 
 
 def make_job(job_id: str, **fields: Any) -> Job:
@@ -568,7 +612,105 @@ class DetailedInspectorRules:
         with pytest.raises(InvalidValue, match="after"):
             await scene.inspector.jobs(state, after=after)
 
-    @pytest.mark.parametrize("minutes", [0, -1, 61, True, 1.5, "5"])
-    async def test_a_history_is_of_whole_minutes_of_the_last_hour(self, scene: Scene, minutes: Any) -> None:
-        with pytest.raises(InvalidValue, match="minutes"):
-            await scene.inspector.history(minutes=minutes)
+    @pytest.mark.parametrize("minutes", [0, -1, 1_441, True, 1.5, "5"])
+    async def test_a_history_is_of_whole_minutes_of_the_last_day(self, scene: Scene, minutes: Any) -> None:
+        for call in (scene.inspector.history(minutes=minutes), scene.inspector.activity(minutes=minutes)):
+            with pytest.raises(InvalidValue, match="minutes"):
+                await call
+
+    # --- What was done ----------------------------------------------------------------------------
+
+    async def test_before_anything_is_done_a_history_is_flat_and_no_label_is_active(self, scene: Scene) -> None:
+        assert busy(await scene.inspector.history()) == []
+        assert await scene.inspector.activity() == []
+
+    async def test_a_history_has_what_was_done_in_each_ten_seconds_and_how_long_it_took(self, scene: Scene) -> None:
+        scene.begin_five_minutes()
+        start = scene.clock.now()
+        await scene.dispatch(Work(), Work(fails=True))
+        scene.clock.advance(30)
+        await scene.work()
+        scene.clock.advance(9.9)
+        assert len(busy(await scene.inspector.history())) == 1  # the ten seconds that run are left out
+        scene.clock.advance(0.1)
+        pushed, done = busy(await scene.inspector.history(minutes=1))
+        assert pushed == ThroughputPoint(start, pushed=2)
+        assert done.at == start + timedelta(seconds=30)
+        assert (done.pushed, done.processed, done.failed, done.retried) == (0, 1, 1, 1)
+        assert done.run.total == 1  # of what was processed
+        assert done.wait.total == 3  # of each delivery: two after half a minute, and another attempt at once
+        shortest, longest = done.wait.percentile(0.0), done.wait.percentile(1.0)
+        assert shortest is not None
+        assert longest is not None
+        assert shortest <= 0.001
+        assert 20 < longest <= 50
+        assert await scene.inspector.history("mail", minutes=1) == await scene.inspector.history(minutes=1)
+        assert busy(await scene.inspector.history("bulk")) == []
+        scene.clock.advance(3_600)
+        assert busy(await scene.inspector.history()) == []
+
+    async def test_a_history_of_a_day_has_a_point_for_each_five_minutes(self, scene: Scene) -> None:
+        scene.begin_five_minutes()
+        start = scene.clock.now()
+        for _ in range(3):
+            await scene.dispatch(Work())
+            await scene.dispatch(Work(), queue="bulk")
+            await scene.work()
+            scene.clock.advance(100)
+        points = await scene.inspector.history(minutes=1_440)
+        assert [point.at for point in points] == [start - timedelta(minutes=5 * n) for n in range(287, -1, -1)]
+        assert busy(points) == points[-1:]
+        together = points[-1]
+        assert (together.pushed, together.processed, together.run.total, together.wait.total) == (6, 3, 3, 3)
+        (bulk,) = busy(await scene.inspector.history("bulk", minutes=61))
+        assert bulk == ThroughputPoint(start, pushed=3)
+        scene.clock.advance(86_400)
+        assert busy(await scene.inspector.history(minutes=1_440)) == []
+
+    async def test_activity_is_what_each_label_did_in_the_window(self, scene: Scene) -> None:
+        scene.begin_five_minutes()
+        await scene.dispatch(Work(), Work(fails=True))
+        await scene.dispatch(Work(), queue="bulk")
+        scene.clock.advance(3)
+        await scene.work()
+        last_at = scene.clock.now()
+        scene.clock.advance(120)
+        bulk, mail = await scene.inspector.activity(minutes=5)
+        assert (bulk.queue, mail.queue) == ("bulk", "mail")
+        assert (bulk.pushed, bulk.last_at) == (1, None)
+        assert bulk == QueueActivity("bulk", pushed=1)
+        assert (mail.pushed, mail.run.total, mail.wait.total) == (2, 1, 3)
+        assert mail.processed == mail.failed == (*[0] * 18, 1, *[0] * 11)
+        assert mail.last_at is not None
+        assert mail.last_at.utcoffset() == timedelta(0)
+        assert abs(mail.last_at - last_at) < timedelta(milliseconds=1)
+        scene.clock.advance(600)
+        assert await scene.inspector.activity(minutes=5) == [QueueActivity("mail", last_at=mail.last_at)]
+        hour = {row.queue: row for row in await scene.inspector.activity()}
+        day = {row.queue: row for row in await scene.inspector.activity(minutes=1_440)}
+        for rows in (hour, day):
+            assert sum(rows["mail"].processed) == sum(rows["mail"].failed) == rows["bulk"].pushed == 1
+            assert (rows["mail"].run, rows["mail"].wait) == (mail.run, mail.wait)
+        scene.clock.advance(2 * 86_400)
+        assert await scene.inspector.activity(minutes=1_440) == [QueueActivity("mail", last_at=mail.last_at)]
+
+    async def test_what_runs_now_counts_in_a_labels_figures_though_no_part_shows_it(self, scene: Scene) -> None:
+        scene.begin_five_minutes()
+        await scene.dispatch(Work())
+        await scene.work()
+        for minutes in (1, 60, 1_440):
+            (row,) = await scene.inspector.activity(minutes=minutes)
+            assert (row.pushed, row.run.total, row.wait.total, sum(row.processed)) == (1, 1, 1, 0)
+
+    # --- Health -----------------------------------------------------------------------------------
+
+    async def test_a_store_that_was_just_made_is_well(self, scene: Scene) -> None:
+        checks = await scene.inspector.health()
+        assert [check for check in checks if check.level != "good" or check.remedy] == []
+        assert len({check.name for check in checks}) == len(checks)
+        assert all(check.finding.endswith(".") for check in checks)
+
+
+def busy(points: list[ThroughputPoint]) -> list[ThroughputPoint]:
+    """Return the points at which anything was done."""
+    return [point for point in points if point != ThroughputPoint(point.at)]

@@ -209,5 +209,5 @@ def totals(url: str) -> dict[str, int]:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         sums = ", ".join(f"sum({field})" for field in fields)
-        row = connection.execute(sa.text(f"SELECT {sums} FROM lagoqueue_counters WHERE bucket = 0")).one()
+        row = connection.execute(sa.text(f"SELECT {sums} FROM lagoqueue_totals")).one()
     return {field: int(number or 0) for field, number in zip(fields, row, strict=True)}

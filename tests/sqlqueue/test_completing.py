@@ -385,7 +385,7 @@ def counted(url: str) -> tuple[int, ...]:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         row = connection.execute(
-            sa.text("SELECT sum(pushed), sum(processed), sum(retried) FROM lagoqueue_counters WHERE bucket = 0")
+            sa.text("SELECT sum(pushed), sum(processed), sum(retried) FROM lagoqueue_totals")
         ).one()
     return tuple(map(int, row))
 

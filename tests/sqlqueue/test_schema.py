@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +19,11 @@ from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 
 from lagoqueue import Job, ReservationLost, SchemaMissing, SchemaTooNew
-from lagoqueue_sql import SQLQueue
+from lagoqueue.monitor import ThroughputPoint
+from lagoqueue_sql import SQLInspector, SQLQueue
+from tests.sqlqueue.processes import each_database
+
+database_url = each_database("sqlite", "postgresql", "mariadb")
 
 VERSION_1 = """
 CREATE TABLE lagoqueue_schema (name TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY (name));
@@ -142,6 +151,106 @@ async def test_new_code_refuses_old_tables_until_setup_has_brought_them_up(url: 
         assert "ix_failed_jobs_queue" in indexes
         await queue.failed_jobs.retry("failed")
         await queue.ack(await queue.pop())
+
+
+BEGAN = int(time.time()) // 10 * 10 - 600
+"""Where ten seconds began some minutes ago."""
+
+
+def take_back_to_version_2(queue: SQLQueue, url: str) -> None:
+    """Give a database the tables of version 2: one for all that was counted, the totals in bucket 0."""
+    history = queue.metadata.tables["lagoqueue_history"].c
+    counters = sa.Table(
+        "lagoqueue_counters",
+        sa.MetaData(),
+        *(sa.Column(name, history[name].type, primary_key=True) for name in ("jobs_table", "bucket", "queue")),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in ("pushed", "processed", "failed", "retried")),
+        mysql_engine="InnoDB",
+    )
+    with changing(url) as connection:
+        connection.exec_driver_sql("DROP TABLE lagoqueue_totals")
+        connection.exec_driver_sql("DROP TABLE lagoqueue_history")
+        counters.create(connection)
+        connection.exec_driver_sql("UPDATE lagoqueue_schema SET version = 2")
+        connection.exec_driver_sql(
+            "DELETE FROM lagoqueue_schema WHERE name IN ('lagoqueue_totals', 'lagoqueue_history')"
+        )
+        connection.exec_driver_sql("INSERT INTO lagoqueue_schema VALUES ('lagoqueue_counters', 2)")
+        for row in (
+            ("jobs", 0, "mail", 10, 7, 2, 5),
+            ("jobs", 0, "bulk", 4, 0, 0, 0),
+            ("other", 0, "mail", 3_000_000_000, 1, 1, 1),
+            ("jobs", BEGAN, "mail", 6, 5, 1, 2),
+            ("jobs", BEGAN + 20, "mail", 1, 0, 0, 0),
+        ):
+            connection.execute(counters.insert().values(row))
+
+
+@contextmanager
+def changing(url: str) -> Iterator[sa.Connection]:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        yield connection
+    engine.dispose()
+
+
+async def counted(queue: SQLQueue) -> dict[str, tuple[int, ...]]:
+    """Return the totals of each label."""
+    rows = (await SQLInspector(queue).stats()).queues
+    return {row.queue: (row.pushed, row.processed, row.failed, row.retried) for row in rows}
+
+
+async def test_what_version_2_counted_is_kept(database_url: str) -> None:
+    async with SQLQueue(database_url) as queue:
+        await queue.setup()
+        await queue.push(Job("a", "Example", b"{}", queue="mail"))
+    take_back_to_version_2(queue, database_url)
+    async with SQLQueue(database_url) as queue, SQLQueue(database_url, table="other") as other:
+        with pytest.raises(SchemaMissing, match=r"run `await queue.setup"):
+            await queue.push(Job("b", "Example", b"{}"))
+        await asyncio.gather(queue.setup(), other.setup())
+        await queue.setup()
+        assert await counted(queue) == {"bulk": (4, 0, 0, 0), "mail": (10, 7, 2, 5)}
+        assert await counted(other) == {"mail": (3_000_000_000, 1, 1, 1)}
+        points = [point for point in await SQLInspector(queue).history() if point.pushed]
+        assert points == [
+            ThroughputPoint(datetime.fromtimestamp(BEGAN, UTC), 6, 5, 1, 2),
+            ThroughputPoint(datetime.fromtimestamp(BEGAN + 20, UTC), 1),
+        ]
+        mail = (await SQLInspector(queue).activity())[-1]
+        assert (mail.queue, sum(mail.processed), mail.last_at, mail.run.total) == ("mail", 5, None, 0)
+        await queue.ack(await queue.pop(labels=["mail"]))
+        assert (await counted(queue))["mail"] == (10, 8, 2, 5)
+    with changing(database_url) as connection:
+        assert not sa.inspect(connection).has_table("lagoqueue_counters")
+        found = connection.execute(sa.select(*queue.metadata.tables["lagoqueue_schema"].c)).all()
+    names = ("jobs", "failed_jobs", "other", "failed_other")
+    own = ("lagoqueue_workers", "lagoqueue_totals", "lagoqueue_history")
+    assert {row.name: row.version for row in found} == dict.fromkeys((*names, *own), 3)
+
+
+async def test_a_migration_that_was_broken_off_is_finished_and_counts_nothing_twice(database_url: str) -> None:
+    async with SQLQueue(database_url) as queue:
+        await queue.setup()
+    totals, history = (queue.metadata.tables[f"lagoqueue_{name}"] for name in ("totals", "history"))
+    take_back_to_version_2(queue, database_url)
+    with changing(database_url) as connection:  # it died before the last rows, or others have begun to count
+        totals.create(connection)
+        history.create(connection)
+        connection.exec_driver_sql("UPDATE lagoqueue_schema SET version = 3 WHERE name <> 'lagoqueue_counters'")
+        connection.exec_driver_sql(
+            "INSERT INTO lagoqueue_schema VALUES ('lagoqueue_totals', 3), ('lagoqueue_history', 3)"
+        )
+        row = {"jobs_table": "jobs", "queue": "mail", "pushed": 11, "processed": 7, "failed": 2, "retried": 5}
+        connection.execute(totals.insert().values(row))
+    async with SQLQueue(database_url) as queue:
+        await queue.setup()
+        assert await counted(queue) == {"bulk": (4, 0, 0, 0), "mail": (11, 7, 2, 5)}
+    with changing(database_url) as connection:
+        connection.exec_driver_sql("INSERT INTO lagoqueue_schema VALUES ('lagoqueue_counters', 2)")  # or right behind
+    async with SQLQueue(database_url) as queue:
+        await queue.setup()
+        assert await counted(queue) == {"bulk": (4, 0, 0, 0), "mail": (11, 7, 2, 5)}
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

@@ -71,7 +71,7 @@ async def test_two_queues_share_a_file_under_their_own_names(url: str) -> None:
         assert (await one.failed_jobs.count(), await two.failed_jobs.count()) == (0, 1)
         assert set(two.metadata.tables) == {
             *("other", "lost"),
-            *("lagoqueue_schema", "lagoqueue_workers", "lagoqueue_counters"),
+            *("lagoqueue_schema", "lagoqueue_workers", "lagoqueue_totals", "lagoqueue_history"),
         }
 
 

@@ -43,8 +43,8 @@ def count_pushed(queue: SQLQueue, url: str) -> int:
     asyncio.run(queue.close())
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
-        counters = queue.metadata.tables["lagoqueue_counters"].c
-        found = connection.scalar(sa.select(sa.func.sum(counters.pushed)).where(counters.bucket == 0))
+        totals = queue.metadata.tables["lagoqueue_totals"].c
+        found = connection.scalar(sa.select(sa.func.sum(totals.pushed)))
     return int(found or 0)
 
 

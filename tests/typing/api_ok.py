@@ -39,8 +39,12 @@ from lagoqueue import (
     run_until_signal,
 )
 from lagoqueue.monitor import (
+    DetailedInspector,
+    Durations,
     FailedJob,
     FailedJobs,
+    HealthCheck,
+    History,
     Inspector,
     JobView,
     MemoryFailedJobs,
@@ -202,6 +206,10 @@ async def monitoring() -> None:
     inspector: Inspector = MemoryInspector(stats, failed, queue=queue)
     assert_type(await inspector.stats(), StatsView)
     assert_type(await inspector.failed(1), list[JobView])
+    detailed: DetailedInspector = MemoryInspector(stats, failed, queue=queue, history=History())
+    assert_type([row.run.percentile(0.95) for row in await detailed.activity()], list[float | None])
+    assert_type(sum((point.wait for point in await detailed.history()), Durations()), Durations)
+    assert_type(await detailed.health(), list[HealthCheck])
     async with Sampler(inspector, interval=5, window=timedelta(minutes=1)) as sampler:
         assert_type(sampler.rate("default"), float)
 

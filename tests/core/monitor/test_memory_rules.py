@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from lagoqueue import MemoryQueue
 from lagoqueue.failure import Failure
-from lagoqueue.monitor import COUNT_CAP, FailedFilter, MemoryInspector
+from lagoqueue.monitor import COUNT_CAP, FailedFilter, History, MemoryInspector
 from lagoqueue.testing import ManualClock
 from tests.monitor_rules import (
     VISIBILITY_TIMEOUT,
@@ -25,7 +25,9 @@ from tests.monitor_rules import (
 async def scene() -> AsyncIterator[Scene]:
     clock = ManualClock()
     async with MemoryQueue(visibility_timeout=VISIBILITY_TIMEOUT, clock=clock) as queue:
-        yield Scene(queue, queue.failed_jobs, MemoryInspector(None, queue.failed_jobs, queue=queue), clock)
+        history = History(clock=clock.time)
+        inspector = MemoryInspector(None, queue.failed_jobs, queue=queue, history=history)
+        yield Scene(queue, queue.failed_jobs, inspector, clock, (history,))
 
 
 class TestMemoryFailedJobs(FailedJobsRules):
@@ -65,4 +67,4 @@ class TestMemoryInspector(DetailedInspectorRules):
         assert (view.id, view.state, view.reserved_until) == ("1", "pending", None)
 
     async def test_it_knows_of_no_workers(self, scene: Scene) -> None:
-        assert await scene.inspector.workers() == []
+        assert await scene.inspector.workers() is None

@@ -33,7 +33,8 @@ class Delivery(Generic[_E]):
         error: What the attempt ended with; None while it has not failed.
         settlement: How the reservation is to end; None until that is decided.
         task: The slot that runs the handler now; None before and after.
-        seconds: How long the handler ran.
+        started: When the handler began, on `time.perf_counter`.
+        seconds: How long it ran.
         lost: The keeper found the reservation gone.
         completing: The handler's own transaction is taking the job off the queue; see `lagoqueue.current`.
         completed: It has done so, and there is nothing left to settle.
@@ -45,6 +46,7 @@ class Delivery(Generic[_E]):
     error: BaseException | None
     settlement: Settlement | None
     task: asyncio.Task[None] | None
+    started: float
     seconds: float
     lost: bool
     completing: bool

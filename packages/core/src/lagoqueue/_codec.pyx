@@ -299,6 +299,7 @@ cdef class Delivery:
     cdef public object error
     cdef public object settlement
     cdef public object task
+    cdef public double started
     cdef public double seconds
     cdef public bint lost
     cdef public bint completing

@@ -11,18 +11,19 @@ from lagoqueue.job import Job
 class Entry:
     """A live job and where it is: `handle` is its place in its line, or among the reservations.
 
-    The two instants of a reservation, on the monotonic clock, are there while `receipt` is.
+    `available_at` is there once it waits, and the two instants of a reservation, on the monotonic clock,
+    while `receipt` is.
     """
 
     __slots__ = ("available_at", "due", "handle", "job", "receipt", "reserved_at", "reserved_until", "sequence")
 
+    available_at: datetime
     reserved_at: float
     reserved_until: float
 
     def __init__(self, job: Job, sequence: int) -> None:
         self.job = job
         self.sequence = sequence
-        self.available_at: datetime | None = None
         self.due = 0.0
         self.handle = 0
         self.receipt: str | None = None

@@ -102,7 +102,7 @@ class Look:
     def detail(self, entry: Entry) -> JobDetail:
         """Return all there is to see of a job."""
         return JobDetail(
-            self.view(entry), msgspec.structs.replace(entry.job, available_at=self._due_at(entry), receipt=None)
+            self.view(entry), msgspec.structs.replace(entry.job, available_at=entry.available_at, receipt=None)
         )
 
     def view(self, entry: Entry) -> JobView:
@@ -115,14 +115,11 @@ class Look:
             name=job.name,
             attempts=job.attempts,
             priority=job.priority,
-            available_at=self._due_at(entry),
+            available_at=entry.available_at,
             state="reserved" if reserved else "pending" if entry.due <= self.now else "delayed",
             reserved_at=self._instant(entry.reserved_at) if reserved else None,
             reserved_until=self._instant(entry.reserved_until) if reserved else None,
         )
-
-    def _due_at(self, entry: Entry) -> datetime:
-        return self._instant(entry.due) if entry.available_at is None else entry.available_at
 
     def _instant(self, moment: float) -> datetime:
         return datetime.fromtimestamp(moment + self.offset, UTC)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import sys
-from typing import Any
 
 import click
 
+from lagoqueue._commands import Commands
+from lagoqueue._target import load_target
 from lagoqueue.runner import run_until_signal
 from lagoqueue.worker import Worker
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="lagoqueue-core", prog_name="lagoqueue")
 def main() -> None:
-    """Background jobs: run the workers of an application."""
+    """Background jobs: run the workers of an application, and look at what they do."""
 
 
 @main.command()
@@ -45,20 +45,7 @@ def worker(target: str, burst: bool, app_dir: str, log_level: str) -> None:
 
 
 def _load(target: str) -> Worker:
-    module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
-        raise click.UsageError(f"{target!r} is not of the form MODULE:ATTRIBUTE, for example shop.jobs:worker")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # something that the module itself imports is missing
-        raise click.UsageError(f"there is no module {module_name!r}; is --app-dir right?") from None
-    found: Any = module
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise click.UsageError(f"{module_name!r} has no attribute {attribute!r}")
-        found = getattr(found, part)
+    found = load_target(target, "shop.jobs:worker")
     if not isinstance(found, Worker) and callable(found):
         found = found()
     if not isinstance(found, Worker):

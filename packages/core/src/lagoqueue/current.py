@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +15,7 @@ class Running(Protocol):
     """The part of a worker's `Delivery` that is of use down here."""
 
     job: Job
+    started: float
     completing: bool
     completed: bool
 
@@ -50,8 +52,8 @@ def completing(job: Job) -> Iterator[None]:
     Works wherever `current_job` does. Elsewhere, or for another job than the current one, there is
     no worker to tell, and it does nothing.
     """
-    delivery = running.get(None)
-    if delivery is None or (delivery.job.id, delivery.job.receipt) != (job.id, job.receipt):
+    delivery = _delivery_of(job)
+    if delivery is None:
         yield
         return
     delivery.completing = True
@@ -60,3 +62,19 @@ def completing(job: Job) -> Iterator[None]:
         delivery.completed = True
     finally:
         delivery.completing = False
+
+
+def seconds_running(job: Job) -> float | None:
+    """For drivers: return how long the handler of `job` has run, for counting a job that it has completed.
+
+    None outside of that handler, as `completing` does nothing there.
+    """
+    delivery = _delivery_of(job)
+    return None if delivery is None else time.perf_counter() - delivery.started
+
+
+def _delivery_of(job: Job) -> Running | None:
+    delivery = running.get(None)
+    if delivery is None or (delivery.job.id, delivery.job.receipt) != (job.id, job.receipt):
+        return None
+    return delivery

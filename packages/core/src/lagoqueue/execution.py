@@ -80,7 +80,7 @@ class Execution:
         task = asyncio.current_task()
         delivery.task = task
         token = running.set(delivery)
-        started = time.perf_counter()
+        delivery.started = time.perf_counter()
         try:
             if handler.is_async:
                 await _call(handler, delivery.payload)
@@ -99,7 +99,7 @@ class Execution:
             if isinstance(error, KeyboardInterrupt):
                 self._interrupted()
         finally:
-            delivery.seconds = time.perf_counter() - started
+            delivery.seconds = time.perf_counter() - delivery.started
             delivery.task = None
             running.reset(token)
         while task is not None and task.cancelling():  # or the slot's next await would end it
@@ -116,7 +116,7 @@ class Execution:
         """Choose how the reservation ends."""
         job, error = delivery.job, delivery.error
         if error is None:
-            delivery.settlement = Settlement(job, "ack")
+            delivery.settlement = Settlement(job, "ack", seconds=delivery.seconds)
         elif isinstance(error, GivenBack):
             delivery.settlement = Settlement(job, "release", 0.0)
         elif isinstance(error, UnknownJob):

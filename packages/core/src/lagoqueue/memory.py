@@ -82,9 +82,9 @@ class MemoryQueue(Queue):
             self._entries[job.id] = entry
             now = self._clock.monotonic()
             due = now + seconds
-            if delay is not None:
+            if delay is not None or job.available_at is None:
                 entry.available_at = self._instant(seconds)
-            elif job.available_at is not None:
+            else:
                 entry.available_at = job.available_at
                 due = self._due_at(job.available_at, now)
             self._wait_until(entry, now, due)

@@ -30,12 +30,14 @@ class Settlement(msgspec.Struct, frozen=True):
         action: Which of the four.
         delay: For nack and release: seconds until the job is due again.
         failure: For fail: why.
+        seconds: For ack: how long the handler ran; None if nobody knows. A driver may count it.
     """
 
     job: Job
     action: Literal["ack", "nack", "release", "fail"]
     delay: float = 0.0
     failure: Failure | None = None
+    seconds: float | None = None
 
 
 class Producer(Protocol):

@@ -8,11 +8,14 @@ throughput; one in 25 ms costs nothing that can be measured, and the first of th
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Any
 
 from lagoqueue.errors import LagoqueueError
+from lagoqueue.monitor.points import KEPT
+from lagoqueue.monitor.tally import NAMES
+from lagoqueue_sql.counting import Counts, Unwritten
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
 from lagoqueue_sql.statements import Statements
@@ -25,12 +28,7 @@ COUNT_EVERY = 2.0
 """Seconds between two flushes of the counters."""
 
 PRUNE_EVERY = 60.0
-"""Seconds between two prunings of the counters' history."""
-
-HISTORY = 3600
-"""Seconds of history that are kept."""
-
-FIELDS = ("pushed", "processed", "failed", "retried")
+"""Seconds between two prunings of the history."""
 
 _log = logging.getLogger("lagoqueue.sql")
 
@@ -43,30 +41,22 @@ class QueueChores:
         jobs_table: Under whose name the counters are kept.
         notify: The statement that wakes other processes, or None where nothing does.
         now: The caller's time in microseconds, for stores without a clock.
+
+    Attributes:
+        counts: What is to be written.
     """
 
     def __init__(self, sql: Statements, jobs_table: str, notify: str | None, now: Callable[[], int]) -> None:
+        self.counts = Counts(now)
         self._sql = sql
         self._jobs_table = jobs_table
         self._notify = notify
         self._now = now
-        self._lock = threading.Lock()
-        self._counts: dict[str, list[int]] = {}
-        self._count_at: float | None = None
         self._prune_at = 0.0
         self._notify_at: float | None = None
         self._notified_at = 0.0
 
     # --- From any thread ----------------------------------------------------------------------------
-
-    def count(self, field: str, queues: Iterable[str]) -> None:
-        """Count what was done once under each of these labels."""
-        place = FIELDS.index(field)
-        with self._lock:
-            for queue in queues:
-                self._counts.setdefault(queue, [0, 0, 0, 0])[place] += 1
-            if self._count_at is None and self._counts:
-                self._count_at = time.monotonic() + COUNT_EVERY
 
     def notify(self) -> None:
         """Wake the other processes, soon."""
@@ -75,8 +65,8 @@ class QueueChores:
 
     def reset(self) -> None:
         """Forget it all: in a forked child it is the parent's to write."""
-        self._lock = threading.Lock()
-        self._counts, self._count_at, self._notify_at = {}, None, None
+        self.counts.reset()
+        self._notify_at = None
 
     # --- In the queue's thread ------------------------------------------------------------------------
 
@@ -86,16 +76,21 @@ class QueueChores:
         if self._notify_at is not None and now >= self._notify_at:
             self._notify_at, self._notified_at = None, now
             self._send(store)
-        if self._count_at is not None and now >= self._count_at:
+        count_at = self._count_at()
+        if count_at is not None and now >= count_at:
             self._flush(store)
-        due = [at for at in (self._notify_at, self._count_at) if at is not None]
+        due = [at for at in (self._notify_at, self._count_at()) if at is not None]
         return max(0.0, min(due) - time.monotonic()) if due else None
+
+    def _count_at(self) -> float | None:
+        since = self.counts.since
+        return None if since is None else since + COUNT_EVERY
 
     def finish(self, store: Store) -> None:
         """Do all that is left."""
         if self._notify_at is not None:
             self._send(store)
-        if self._count_at is not None:
+        if self.counts.since is not None:
             self._flush(store)
 
     def _send(self, store: Store) -> None:
@@ -107,27 +102,42 @@ class QueueChores:
             _log.debug("could not wake other processes: %s", error)
 
     def _flush(self, store: Store) -> None:
-        with self._lock:
-            counts, self._counts, self._count_at = self._counts, {}, None
+        unwritten = self.counts.take()
         now = self._now()
-        rows = [
-            {"jobs_table": self._jobs_table, "queue": queue, **dict(zip(FIELDS, numbers, strict=True)), "now": now}
-            for queue, numbers in sorted(counts.items())  # sorted, so that two flushes lock in one order
-        ]
+        rows = self._rows(unwritten, now)
 
         def write(link: Link) -> None:
             link.many(self._sql.count_total, rows)
-            link.many(self._sql.count_recent, rows)
+            for span in KEPT:
+                link.many(self._sql.count_history, [row | {"span": span} for row in rows])
             if time.monotonic() >= self._prune_at:
                 self._prune_at = time.monotonic() + PRUNE_EVERY
-                link.count(self._sql.forget_counts, {"jobs_table": self._jobs_table, "age": HISTORY, "now": now})
+                for span, kept in KEPT.items():  # and the one that is neither over nor out yet
+                    values = {"jobs_table": self._jobs_table, "span": span, "age": kept + span, "now": now}
+                    link.count(self._sql.forget_history, values)
 
         try:
             store.run(write, Mode.ATOMIC)
         except LagoqueueError as error:  # an outcome that is unknown counts as not done: better twice than never
             _log.debug("could not write the counters, trying again: %s", error)
-            with self._lock:
-                for queue, numbers in counts.items():
-                    mine = self._counts.setdefault(queue, [0, 0, 0, 0])
-                    mine[:] = map(sum, zip(mine, numbers, strict=True))
-                self._count_at = time.monotonic() + COUNT_EVERY
+            self.counts.put_back(unwritten)
+
+    def _rows(self, unwritten: Unwritten, now: int) -> list[dict[str, Any]]:
+        """Return what to add for each label; sorted, so that two flushes lock in one order.
+
+        When a job was processed is given as how long ago: the store has its own clock.
+        """
+        rows: list[dict[str, Any]] = []
+        for queue, tally in sorted(unwritten.tallies.items()):
+            at = unwritten.processed_at.get(queue)
+            ago = None if at is None else max(0, now - at)
+            rows.append(
+                {
+                    "jobs_table": self._jobs_table,
+                    "queue": queue,
+                    **dict(zip(NAMES, tally, strict=True)),
+                    "ago": ago,
+                    "now": now,
+                }
+            )
+        return rows

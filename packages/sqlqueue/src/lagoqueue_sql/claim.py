@@ -16,7 +16,7 @@ from lagoqueue_sql.outlook import Outlook
 from lagoqueue_sql.rows import duration, row_job
 from lagoqueue_sql.statements import Statements
 
-AVAILABLE_AT, QUEUE, PRIORITY, SEQ = 4, 5, 6, 8
+AVAILABLE_AT, QUEUE, PRIORITY, SEQ, RESERVED_AT = 4, 5, 6, 8, 9
 """Where `claim` returns them: among the columns of a job, and behind those."""
 
 LONGEST_SWEEP = 5.0
@@ -32,12 +32,14 @@ _MARGIN = 2_000_000
 class Claim(NamedTuple):
     """What a claim found; without jobs, `again` is when to ask again, on the clock's monotonic time.
 
-    `looked` when it made sure, with a look of its own.
+    `looked` when it made sure, with a look of its own. `waits` has the label of each job and the
+    microseconds for which it had been due, by the store's clock.
     """
 
     jobs: list[Job]
     again: float
     looked: bool = False
+    waits: Sequence[tuple[str, int]] = ()
 
 
 class Claimer:
@@ -84,14 +86,16 @@ class Claimer:
         looked = self.outlook.is_stale(labels)
         if looked:
             self.look(link, labels)
-        jobs = self._reserve(link, labels, limit, worker, token)
-        if not jobs and ((thorough and not (swept and looked)) or self._should_look(labels)):
+        rows = self._reserve(link, labels, limit, worker, token)
+        if not rows and ((thorough and not (swept and looked)) or self._should_look(labels)):
             if thorough:
                 self._sweep(link)
             self.look(link, labels)
-            jobs = self._reserve(link, labels, limit, worker, token)
+            rows = self._reserve(link, labels, limit, worker, token)
             looked = True
-        return Claim(jobs, self.again(labels), looked)
+        jobs = [row_job(row, f"{row[SEQ]}-{token}") for row in rows]
+        waits = [(row[QUEUE], row[RESERVED_AT] - row[AVAILABLE_AT]) for row in rows]
+        return Claim(jobs, self.again(labels), looked, waits)
 
     def _should_look(self, labels: Sequence[str]) -> bool:
         """Tell whether more may be known after a look, and it can be afforded."""
@@ -118,7 +122,7 @@ class Claimer:
         due = self.outlook.next_due(labels) if self.outlook.is_certain(labels) else self.outlook.look_at(labels)
         return self._next_sweep if due is None else min(due, self._next_sweep)
 
-    def _reserve(self, link: Link, labels: Sequence[str], limit: int, worker: str | None, token: str) -> list[Job]:
+    def _reserve(self, link: Link, labels: Sequence[str], limit: int, worker: str | None, token: str) -> list[Row]:
         levels = self.outlook.due_levels(labels)
         if not levels:
             return []
@@ -126,7 +130,7 @@ class Claimer:
         rows = self._database.claim(link, self._sql, levels, values)
         taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT], row[SEQ]) for row in rows]
         self.outlook.claimed(levels, taken, short=len(rows) < limit)
-        return [row_job(row, f"{row[SEQ]}-{token}") for row in in_order(rows, labels)]
+        return in_order(rows, labels)
 
     def _sweep(self, link: Link) -> None:
         """Let expired reservations go. Looks only at what expired since the last time, for the same reason as a claim."""

@@ -34,7 +34,7 @@ _connections: WeakKeyDictionary[sa.Connection, _ConnectionWatch] = WeakKeyDictio
 def count(pushed: Sequence[Pushed]) -> None:
     """Count the jobs."""
     for queue, labels in pushed:
-        queue._chores.count("pushed", labels)
+        queue._chores.counts.pushed(labels)
 
 
 def wake(pushed: Sequence[Pushed]) -> None:

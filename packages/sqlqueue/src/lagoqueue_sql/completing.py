@@ -36,7 +36,7 @@ from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_scoped_session, create_async_engine
 from sqlalchemy.orm import Session, scoped_session
 
-from lagoqueue.current import completing
+from lagoqueue.current import completing, seconds_running
 from lagoqueue.errors import InvalidValue, LagoqueueError, ReservationLost
 from lagoqueue.job import Job
 from lagoqueue.queue import Settlement
@@ -316,7 +316,7 @@ def _text(value: str | bytes) -> str:
 
 
 def _count(queue: SQLQueue, job: Job) -> None:
-    queue._chores.count("processed", [job.queue])
+    queue._chores.counts.settled([Settlement(job, "ack", seconds=seconds_running(job))])
     queue._thread.poke()
 
 

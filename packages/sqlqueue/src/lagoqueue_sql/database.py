@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from lagoqueue.errors import DriverError
+from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.rows import as_json
@@ -53,6 +54,8 @@ class Database(ABC):
     poll: ClassVar[float]
     """Seconds between two looks of a pop that waits and that nothing wakes."""
     claim_mode: ClassVar[Mode]
+    checks: ClassVar[Sequence[Check]]
+    """What can go wrong in this kind of database, beside what can in all."""
     outlives_fork: ClassVar[bool] = True
     """Whether a connection that a fork copied does no harm in the child, where nobody uses it; see `forking`."""
 

@@ -9,20 +9,21 @@ from typing import TypeVar
 from lagoqueue.errors import DriverError, InvalidValue
 from lagoqueue.monitor import (
     PAGE_SIZE,
+    HealthCheck,
     JobDetail,
     JobPage,
     JobView,
     LiveState,
+    QueueActivity,
     QueueDepth,
     StatsView,
     ThroughputPoint,
     WorkerView,
-    history_points,
     page_offset,
 )
-from lagoqueue.monitor.history import KEPT_MINUTES
 from lagoqueue.monitor.paging import live_state, queue_label, row_limit
-from lagoqueue_sql import looking
+from lagoqueue.monitor.points import HOUR, bucket_seconds
+from lagoqueue_sql import health, looking, looking_counted
 from lagoqueue_sql.failed import SQLFailedJobs
 from lagoqueue_sql.link import Link
 from lagoqueue_sql.queue import LOOKING, SQLQueue
@@ -60,7 +61,7 @@ class SQLInspector:
         Other processes add what they have done every 2 seconds; this one does so first.
         """
         await self._count()
-        return await self._look(lambda link, sql, now: looking.stats(link, sql, now, self._table))
+        return await self._look(lambda link, sql, now: looking_counted.stats(link, sql, now, self._table))
 
     async def pending(self, queue: str, page: int = 1) -> list[JobView]:
         """Return one page of the jobs that wait under a label, due or delayed, in the order in which they run.
@@ -150,17 +151,52 @@ class SQLInspector:
         """
         return await self._look(lambda link, sql, now: looking.workers(link, sql, now, self._table))
 
-    async def history(self, queue: str | None = None, *, minutes: int = KEPT_MINUTES) -> list[ThroughputPoint]:
-        """Return what all processes did in each ten seconds up to now, oldest first.
+    async def history(self, queue: str | None = None, *, minutes: int = HOUR) -> list[ThroughputPoint]:
+        """Return what all processes did up to now, oldest first; see `lagoqueue.monitor.DetailedInspector.history`.
+
+        Other processes add what they have done every 2 seconds, and it counts as of then. A job waits
+        from when it is due until it is reserved, by the store's clock; if it is reserved ahead of its
+        turn (`prefetch`), what it waits from there on in its worker is not counted.
 
         Raises:
-            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 60.
+            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 1,440.
         """
         if queue is not None:
             queue_label(queue)
-        history_points({}, 0.0, minutes)
+        bucket_seconds(minutes)
         await self._count()
-        return await self._look(lambda link, sql, now: looking.history(link, sql, now, self._table, queue, minutes))
+        return await self._look(
+            lambda link, sql, now: looking_counted.history(link, sql, now, self._table, queue, minutes)
+        )
+
+    async def activity(self, *, minutes: int = HOUR) -> list[QueueActivity]:
+        """Return what all processes did under each label; see `lagoqueue.monitor.DetailedInspector.activity`.
+
+        Raises:
+            InvalidValue: `minutes` is not a whole number from 1 to 1,440.
+        """
+        bucket_seconds(minutes)
+        await self._count()
+        return await self._look(lambda link, sql, now: looking_counted.activity(link, sql, now, self._table, minutes))
+
+    async def health(self) -> list[HealthCheck]:
+        """Look at what can go wrong in the database, and say what was found.
+
+        In all: how long a round trip takes, and reservations that ran out and that nobody took back. In
+        PostgreSQL: dead rows, and the transactions and replication slots that keep vacuum from removing
+        them; in MySQL and MariaDB: old transactions; in SQLite: the write-ahead log.
+
+        Each look may take 2 seconds. One that fails says why, and if it is the first, the others are not made.
+        """
+        found: list[HealthCheck] = []
+        for check in (*health.CHECKS, *self._queue._database.checks):
+            try:
+                found.append(await self._look(check.look))
+            except DriverError as error:
+                found.append(check.failed(error))
+                if check is health.ROUND_TRIP:
+                    break
+        return found
 
     # --- In the threads -----------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -20,20 +19,14 @@ from lagoqueue.monitor import (
     JobView,
     LiveState,
     QueueDepth,
-    QueueStats,
-    StatsView,
-    ThroughputPoint,
     WorkerView,
-    history_points,
 )
-from lagoqueue.monitor.history import BUCKET
 from lagoqueue.monitor.paging import read_cursor, write_cursor
-from lagoqueue.monitor.stats import WINDOW
 from lagoqueue_sql.failed_search import paged
 from lagoqueue_sql.keeper import SILENCE
 from lagoqueue_sql.link import Link, Row
 from lagoqueue_sql.rows import duration, from_micros, row_job
-from lagoqueue_sql.statements_looking import EARLIEST, LATEST, LEVELS, LookingStatements, Place
+from lagoqueue_sql.statements_looking import EARLIEST, LATEST, LEVELS, LookingStatements, Place, store_time
 
 RESERVED = 10 * COUNT_CAP
 """Reservations that are looked at to tell how many there are under each label; they have no index by label."""
@@ -45,11 +38,6 @@ _ABOVE, _BELOW = MAX_PRIORITY + 1, -MAX_PRIORITY - 1
 """Above and below all priorities."""
 
 _decode_queues = msgspec.json.Decoder(tuple[str, ...]).decode
-
-
-def store_time(link: Link, sql: LookingStatements, own: int) -> int:
-    """Return the store's time in microseconds, which is the caller's own where the store has no clock."""
-    return int(link.rows(sql.clock, {"now": own})[0][0])
 
 
 # --- Depths ---------------------------------------------------------------------------------------
@@ -259,47 +247,3 @@ def workers(link: Link, sql: LookingStatements, own: int, jobs_table: str) -> li
         )
         for worker, host, pid, queues, concurrency, started_at, beaten_at in found
     ]
-
-
-# --- Counters -------------------------------------------------------------------------------------
-
-
-def stats(link: Link, sql: LookingStatements, own: int, jobs_table: str) -> StatsView:
-    """Return the counters of each label, by all processes since the tables were made, and their totals."""
-    totals = link.rows(sql.totals, {"jobs_table": jobs_table})
-    begin = store_time(link, sql, own) / 1_000_000 - WINDOW
-    recent: defaultdict[str, float] = defaultdict(float)
-    since = int(begin) - BUCKET
-    for queue, bucket, processed in link.rows(sql.recent, {"jobs_table": jobs_table, "since": since}):
-        # Of the bucket in which the window begins only the part that lies inside, as if it had filled evenly.
-        recent[queue] += processed * min(1.0, max(0.0, (bucket + BUCKET - begin) / BUCKET))
-    rows = [
-        _stats(queue, int(pushed), int(processed), int(failed), int(retried), recent[queue] / WINDOW)
-        for queue, pushed, processed, failed, retried in totals
-    ]
-    total = QueueStats(
-        "",
-        pushed=sum(row.pushed for row in rows),
-        processed=sum(row.processed for row in rows),
-        failed=sum(row.failed for row in rows),
-        retried=sum(row.retried for row in rows),
-        pending=sum(row.pending for row in rows),
-        throughput=sum(row.throughput for row in rows),
-    )
-    return StatsView(rows, total)
-
-
-def _stats(queue: str, pushed: int, processed: int, failed: int, retried: int, throughput: float) -> QueueStats:
-    return QueueStats(queue, pushed, processed, failed, retried, max(0, pushed - processed - failed), throughput)
-
-
-def history(
-    link: Link, sql: LookingStatements, own: int, jobs_table: str, queue: str | None, minutes: int
-) -> list[ThroughputPoint]:
-    """Return what was done in each ten seconds, under a label or under all."""
-    now = store_time(link, sql, own) / 1_000_000
-    statement = sql.history if queue is None else sql.history_of_queue
-    since = int(now) - 60 * minutes - BUCKET
-    rows: Sequence[Row] = link.rows(statement, {"jobs_table": jobs_table, "since": max(1, since), "queue": queue})
-    counts = {int(bucket): (int(a), int(b), int(c), int(d)) for bucket, a, b, c, d in rows}
-    return history_points(counts, now, minutes)

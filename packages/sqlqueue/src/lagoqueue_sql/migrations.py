@@ -1,10 +1,15 @@
-"""What changed from one version of the tables to the next, and how a table gets there."""
+"""What changed from one version of the tables to the next, and how they get there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import sqlalchemy as sa
+
+from lagoqueue.monitor.points import SHORT
+from lagoqueue.monitor.tally import COUNTS, NAMES
+from lagoqueue_sql.schema import COUNTERS_TABLE, Schema
 
 
 def migrate(connection: sa.Connection, table: sa.Table, found: int) -> None:
@@ -37,4 +42,34 @@ def _to_2(connection: sa.Connection, table: sa.Table) -> None:
 
 
 _STEPS: dict[int, Callable[[sa.Connection, sa.Table], None]] = {2: _to_2}
-"""By the version that a step leads to. Version 1 was SQLite's alone."""
+"""By the version that a step leads to. Version 1 was SQLite's alone; version 3 changed only the counters."""
+
+
+def move_counters(connection: sa.Connection, schema: Schema) -> None:
+    """Move what version 2 counted to the tables that version 3 has for it.
+
+    Rows that are there already stay: in MySQL, where DDL commits by itself, another process may have begun to
+    count, or this may have been done before by one that died in the middle.
+    """
+    kept = ("jobs_table", "bucket", "queue", *COUNTS)
+    old = sa.Table(COUNTERS_TABLE, sa.MetaData(), *(sa.Column(name, schema.history.c[name].type) for name in kept))
+    column = old.c
+    counts = {name: column[name] for name in COUNTS}
+    nothing = {name: sa.literal(0) for name in NAMES if name not in COUNTS}
+    total = {"jobs_table": column.jobs_table, "queue": column.queue, **counts}
+    recent = {"span": sa.literal(SHORT), "bucket": column.bucket, **total, **nothing}
+    _copy(connection, schema.totals, total, column.bucket == 0)
+    _copy(connection, schema.history, recent, column.bucket > 0)
+    old.drop(connection)
+
+
+def _copy(
+    connection: sa.Connection,
+    table: sa.Table,
+    values: Mapping[str, sa.ColumnElement[Any]],
+    which: sa.ColumnElement[bool],
+) -> None:
+    """Insert rows of another table, given by what they say of each column, except under keys that are taken."""
+    taken = sa.exists().where(*(key == values[key.name] for key in table.primary_key))
+    rows = sa.select(*values.values()).where(which, ~taken)
+    connection.execute(table.insert().from_select(list(values), rows))

@@ -73,7 +73,7 @@ class Operations:
             row["now"] = now
         mode = Mode.SINGLE if len(rows) == 1 else Mode.ATOMIC
         stored = store.run(lambda link: push(self._database, link, self._sql, rows, exist_ok=exist_ok), mode)
-        self._chores.count("pushed", [row["queue"] for row in rows[:stored]])
+        self._chores.counts.pushed(row["queue"] for row in rows[:stored])
         self.arrived((row["queue"], row["priority"], row["available_at"]) for row in rows)
         return stored
 
@@ -86,7 +86,7 @@ class Operations:
 
     def retried(self, jobs: Sequence[tuple[str, int]]) -> None:
         """Failed jobs wait again, given as queue and priority."""
-        self._chores.count("retried", [queue for queue, _ in jobs])
+        self._chores.counts.retried(queue for queue, _ in jobs)
         self.arrived((queue, priority, None) for queue, priority in jobs)
 
     # --- Claim ----------------------------------------------------------------------------------------
@@ -107,9 +107,12 @@ class Operations:
             self.outlook.stir()
         worker = self._enrolled_worker(store)
         try:
-            return self._claim_once(store, labels, limit, thorough, worker)
+            found = self._claim_once(store, labels, limit, thorough, worker)
         except OutcomeUnknown:
-            return self._claim_once(store, labels, limit, thorough, worker)
+            found = self._claim_once(store, labels, limit, thorough, worker)
+        if found.waits:
+            self._chores.counts.waited(found.waits)
+        return found
 
     def _enrolled_worker(self, store: Store) -> str | None:
         """Return the worker for which this queue claims, entered in the table before its first claim."""
@@ -154,8 +157,7 @@ class Operations:
             lost = self._settle_once(store, settlements)
         gone = {id(job) for job in lost}
         done = [settlement for settlement in settlements if id(settlement.job) not in gone]
-        for action, field in (("ack", "processed"), ("fail", "failed"), ("nack", "retried")):
-            self._chores.count(field, [each.job.queue for each in done if each.action == action])
+        self._chores.counts.settled(done)
         back = [each.job for each in done if each.action in ("nack", "release")]
         if back:
             self.arrived((job.queue, job.priority, None) for job in back)

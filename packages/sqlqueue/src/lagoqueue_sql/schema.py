@@ -16,13 +16,17 @@ from sqlalchemy.sql.elements import quoted_name
 
 from lagoqueue.errors import InvalidValue
 from lagoqueue.job import MAX_ID, MAX_LABEL, MAX_NAME
+from lagoqueue.monitor.tally import COUNTS, NAMES
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """The version of the tables that this code makes and understands."""
 
 VERSIONS_TABLE = "lagoqueue_schema"
 WORKERS_TABLE = "lagoqueue_workers"
+TOTALS_TABLE = "lagoqueue_totals"
+HISTORY_TABLE = "lagoqueue_history"
 COUNTERS_TABLE = "lagoqueue_counters"
+"""Version 2 had this in place of the two before it."""
 
 RECEIPT = 32
 """Characters of a receipt's random part."""
@@ -69,7 +73,8 @@ class Schema:
         jobs: Every live job, waiting or reserved.
         failed_jobs: The jobs that were given up.
         workers: The workers that live, shared by all queues of a database.
-        counters: What was done under each label, shared by all queues of a database.
+        totals: What was done under each label since the tables were made, shared by all queues of a database.
+        history: The same by stretches of time, with how long jobs ran and waited.
         versions: Which version of the tables stands under which name.
         names: The names in quotes, of indexes too, ready to stand in a statement.
     """
@@ -80,14 +85,16 @@ class Schema:
         self.jobs = _jobs(table, self.metadata, dialect.name)
         self.failed_jobs = _failed_jobs(failed_table, self.metadata)
         self.workers = _workers(self.metadata)
-        self.counters = _counters(self.metadata)
+        self.totals = _totals(self.metadata)
+        self.history = _history(self.metadata)
         self.versions = _versions(self.metadata)
         quote = dialect.identifier_preparer.format_table
         self.names = {
             "jobs": quote(self.jobs),
             "failed_jobs": quote(self.failed_jobs),
             "workers": quote(self.workers),
-            "counters": quote(self.counters),
+            "totals": quote(self.totals),
+            "history": quote(self.history),
             "versions": quote(self.versions),
             "waiting": dialect.identifier_preparer.quote(_waiting(table)),
             "reserved": dialect.identifier_preparer.quote(_reserved(table)),
@@ -97,12 +104,12 @@ class Schema:
     @property
     def own(self) -> tuple[sa.Table, ...]:
         """The tables that have a version, without the table of versions itself."""
-        return self.jobs, self.failed_jobs, self.workers, self.counters
+        return self.jobs, self.failed_jobs, self.workers, self.totals, self.history
 
 
 def _check_names(table: str, failed_table: str) -> None:
     taken: dict[str, str] = dict.fromkeys(
-        (VERSIONS_TABLE, WORKERS_TABLE, COUNTERS_TABLE), "one of lagoqueue's own tables"
+        (VERSIONS_TABLE, WORKERS_TABLE, TOTALS_TABLE, HISTORY_TABLE, COUNTERS_TABLE), "one of lagoqueue's own tables"
     )
     for what, name in (("table", table), ("failed_table", failed_table)):
         if not isinstance(name, str) or not _TABLE_NAME.fullmatch(name):
@@ -223,18 +230,27 @@ def _workers(metadata: sa.MetaData) -> sa.Table:
     )
 
 
-def _counters(metadata: sa.MetaData) -> sa.Table:
+def _totals(metadata: sa.MetaData) -> sa.Table:
     return _table(
-        COUNTERS_TABLE,
+        TOTALS_TABLE,
         metadata,
         sa.Column("jobs_table", _short(49), primary_key=True),
-        # 0 for the totals; else ten seconds of the last hour, as the second of the epoch at which they begin
+        sa.Column("queue", _short(MAX_LABEL), primary_key=True),
+        *(sa.Column(name, sa.BigInteger, nullable=False) for name in COUNTS),
+        sa.Column("processed_at", sa.BigInteger),  # when the last of them was
+    )
+
+
+def _history(metadata: sa.MetaData) -> sa.Table:
+    return _table(
+        HISTORY_TABLE,
+        metadata,
+        sa.Column("jobs_table", _short(49), primary_key=True),
+        sa.Column("span", sa.Integer, primary_key=True, autoincrement=False),  # seconds that a bucket covers
+        # The second of the epoch at which it begins. It holds no more than an Integer can count.
         sa.Column("bucket", sa.BigInteger, primary_key=True, autoincrement=False),
         sa.Column("queue", _short(MAX_LABEL), primary_key=True),
-        sa.Column("pushed", sa.BigInteger, nullable=False),
-        sa.Column("processed", sa.BigInteger, nullable=False),
-        sa.Column("failed", sa.BigInteger, nullable=False),
-        sa.Column("retried", sa.BigInteger, nullable=False),
+        *(sa.Column(name, sa.Integer, nullable=False) for name in NAMES),
     )
 
 

@@ -45,7 +45,7 @@ class DialectStatements(Protocol):
     enrol: str
     release_orphans: str
     count_total: str
-    count_recent: str
+    count_history: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Statements:
         look: For each priority that waits under the labels in a batch: label, priority, the
             instant of its first job, and the store's time; and for each label a row without
             priority and instant.
-        claim: Reserve due jobs and return them with their `seq`, in no certain order.
+        claim: Reserve due jobs and return them with their `seq` and when they were reserved, in no certain order.
         reclaim: Let reservations go that expired since `:since`; return queue, priority and
             available_at of each.
         ack, put_back, extend, bury: End or extend the reservations in a batch; return id, seq and
@@ -70,7 +70,7 @@ class Statements:
         forget, record, failed_page, failed_one: The failed-jobs store's; see also `failed_search`.
         enrol, beat, dead, strike, release_orphans, leave: The workers table's: enter a worker, say that
             it lives, find silent ones, remove a silent one, release what it had reserved, sign off.
-        count_total, count_recent, forget_counts: Add to the totals and to the present ten seconds; drop old seconds.
+        count_total, count_history, forget_history: Add to the totals of a label, and to its present bucket; drop old ones.
         versions: The versions of the tables.
     """
 
@@ -98,8 +98,8 @@ class Statements:
     release_orphans: str
     leave: str
     count_total: str
-    count_recent: str
-    forget_counts: str
+    count_history: str
+    forget_history: str
     versions: str
 
 
@@ -125,7 +125,9 @@ _SHARED = {
     "dead": "SELECT id FROM {workers} WHERE jobs_table = :jobs_table AND beaten_at < {now} - :silence ORDER BY id",
     "strike": "DELETE FROM {workers} WHERE id = :id AND beaten_at < {now} - :silence",
     "leave": "DELETE FROM {workers} WHERE id = :id",
-    "forget_counts": "DELETE FROM {counters} WHERE jobs_table = :jobs_table AND bucket BETWEEN 1 AND {now} / 1000000 - :age",
+    "forget_history": (
+        "DELETE FROM {history} WHERE jobs_table = :jobs_table AND span = :span AND bucket < {now} / 1000000 - :age"
+    ),
     "versions": "SELECT name, version FROM {versions}",
 }
 

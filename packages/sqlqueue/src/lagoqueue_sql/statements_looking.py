@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from lagoqueue.monitor import COUNT_CAP
+from lagoqueue.monitor.tally import NAMES
 from lagoqueue_sql.link import Link, Placeholders, Row, spell
 from lagoqueue_sql.schema import Schema
 from lagoqueue_sql.statements import COLUMNS, DialectStatements, clock
@@ -135,10 +136,13 @@ class LookingStatements:
         reserved_end: The place behind which 10,000 reservations lie, and the one after it if there is one.
         reserved_page: Reserved jobs from one place to another, as their reservations end.
         reserved_labels: How many reservations there are under each label.
+        expired: How many reservations ran out before an instant, and when the first did.
         job: One live job, by its id.
         workers: The workers that were heard of lately.
         running: What they have reserved, some for each.
-        totals, recent, history: The counters since they began, of the last minute or so, and by ten seconds.
+        totals: What was counted under each label since the tables were made, and when a job was last processed.
+        recent: What was processed and what failed under each label in each bucket from an instant on.
+        activity, history: All that was counted from an instant on, under each label or in each bucket.
         failed_first: The number of the failed job before which so many come.
         failed_list: The failed jobs from a number on, newest first.
     """
@@ -156,15 +160,22 @@ class LookingStatements:
     reserved_page: str
     reserved_page_of_queue: str
     reserved_labels: str
+    expired: str
     job: str
     workers: str
     running: str
     totals: str
     recent: str
+    activity: str
     history: str
     history_of_queue: str
     failed_first: str
     failed_list: str
+
+
+def store_time(link: Link, sql: LookingStatements, own: int) -> int:
+    """Return the store's time in microseconds, which is the caller's own where the store has no clock."""
+    return int(link.rows(sql.clock, {"now": own})[0][0])
 
 
 _DIALECT = ("levels", "waiting_page", "failed_labels")
@@ -175,10 +186,9 @@ _RESERVED_PAGE = (
     f"SELECT {VIEW} FROM {{jobs_by_reserved}} WHERE {_RESERVED} AND reserved_until <= :until QUEUE"
     " ORDER BY reserved_until, seq LIMIT :limit"
 )
-_HISTORY = (
-    "SELECT bucket, sum(pushed), sum(processed), sum(failed), sum(retried) FROM {counters}"
-    " WHERE jobs_table = :jobs_table AND bucket >= :since QUEUE GROUP BY bucket"
-)
+_SUMS = ", ".join(f"sum({name})" for name in NAMES)
+_IN_WINDOW = "FROM {history} WHERE jobs_table = :jobs_table AND span = :span AND bucket >= :since"
+_HISTORY = f"SELECT bucket, {_SUMS} {_IN_WINDOW} QUEUE GROUP BY bucket"
 
 _SHARED = {
     "level_count": (
@@ -203,6 +213,10 @@ _SHARED = {
         "SELECT queue, count(*) FROM (SELECT queue FROM {jobs_by_reserved} WHERE reserved_at IS NOT NULL"
         " AND reserved_until > :at ORDER BY reserved_until LIMIT :limit) AS held GROUP BY queue"
     ),
+    "expired": (
+        "SELECT count(*), min(ended) FROM (SELECT reserved_until AS ended FROM {jobs_by_reserved}"
+        " WHERE reserved_at IS NOT NULL AND reserved_until <= :until ORDER BY reserved_until LIMIT :limit) AS held"
+    ),
     "job": f"SELECT {COLUMNS}, reserved_at, reserved_until, worker FROM {{jobs}} WHERE id = :id",
     "workers": (
         "SELECT id, host, pid, queues, concurrency, started_at, beaten_at FROM {workers}"
@@ -215,10 +229,11 @@ _SHARED = {
         " WHERE place <= :limit ORDER BY reserved_at, seq"
     ),
     "totals": (
-        "SELECT queue, pushed, processed, failed, retried FROM {counters}"
-        " WHERE jobs_table = :jobs_table AND bucket = 0 ORDER BY queue"
+        "SELECT queue, pushed, processed, failed, retried, processed_at FROM {totals}"
+        " WHERE jobs_table = :jobs_table ORDER BY queue"
     ),
-    "recent": "SELECT queue, bucket, processed FROM {counters} WHERE jobs_table = :jobs_table AND bucket >= :since",
+    "recent": f"SELECT queue, bucket, processed, failed {_IN_WINDOW}",
+    "activity": f"SELECT queue, {_SUMS} {_IN_WINDOW} GROUP BY queue",
     "history": _HISTORY.replace("QUEUE", ""),
     "history_of_queue": _HISTORY.replace("QUEUE", "AND queue = :queue"),
     "failed_first": "SELECT seq FROM {failed_jobs} ORDER BY seq DESC LIMIT 1 OFFSET :offset",

@@ -6,8 +6,8 @@ import sqlalchemy as sa
 
 from lagoqueue.errors import DriverError, SchemaMissing, SchemaTooNew
 from lagoqueue_sql.link import Link
-from lagoqueue_sql.migrations import migrate
-from lagoqueue_sql.schema import SCHEMA_VERSION, Schema
+from lagoqueue_sql.migrations import migrate, move_counters
+from lagoqueue_sql.schema import COUNTERS_TABLE, SCHEMA_VERSION, Schema
 from lagoqueue_sql.statements import Statements
 
 
@@ -22,13 +22,10 @@ def setup(connection: sa.Connection, schema: Schema) -> None:
     """
     versions = schema.versions
     versions.create(connection, checkfirst=True)
-    found = {
-        name: version
-        for name, version in connection.execute(sa.select(versions.c.name, versions.c.version))
-        if name in {table.name for table in schema.own}
-    }
-    for name, version in found.items():
-        _refuse_newer(name, version)
+    rows = connection.execute(sa.select(versions.c.name, versions.c.version))
+    found: dict[str, int] = {row.name: row.version for row in rows}
+    for table in schema.own:
+        _refuse_newer(table.name, found.get(table.name, 0))
     for table in schema.own:
         version = found.get(table.name)
         exists = sa.inspect(connection).has_table(table.name)
@@ -45,6 +42,10 @@ def setup(connection: sa.Connection, schema: Schema) -> None:
             migrate(connection, table, version)
         if version != SCHEMA_VERSION:
             connection.execute(versions.update().where(versions.c.name == table.name).values(version=SCHEMA_VERSION))
+    if COUNTERS_TABLE in found:
+        if sa.inspect(connection).has_table(COUNTERS_TABLE):
+            move_counters(connection, schema)
+        connection.execute(versions.delete().where(versions.c.name == COUNTERS_TABLE))
 
 
 def check(link: Link, sql: Statements, schema: Schema) -> None:

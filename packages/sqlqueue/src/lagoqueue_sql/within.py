@@ -319,7 +319,7 @@ async def _run_in_greenlet(
 def _count_now(pushed: Pushed) -> None:
     """Whether and when it commits is not to be known, so polling finds the jobs."""
     queue, labels = pushed
-    queue._chores.count("pushed", labels)
+    queue._chores.counts.pushed(labels)
     queue._thread.poke()
 
 

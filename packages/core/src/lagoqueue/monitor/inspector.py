@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from lagoqueue.monitor.activity import QueueActivity
 from lagoqueue.monitor.failed import FailedJobs
-from lagoqueue.monitor.history import KEPT_MINUTES, ThroughputPoint
+from lagoqueue.monitor.health import HealthCheck
+from lagoqueue.monitor.points import HOUR, ThroughputPoint
 from lagoqueue.monitor.views import (
     PAGE_SIZE,
     JobDetail,
@@ -113,18 +115,44 @@ class DetailedInspector(Inspector, Protocol):
         """
         ...
 
-    async def workers(self) -> list[WorkerView]:
-        """Return the workers that live and that the store knows of, the one that started first before others."""
+    async def workers(self) -> list[WorkerView] | None:
+        """Return the workers that live, the one that started first before others; None where nobody knows of any.
+
+        An empty list says that none lives.
+        """
         ...
 
-    async def history(self, queue: str | None = None, *, minutes: int = KEPT_MINUTES) -> list[ThroughputPoint]:
-        """Return what was done in each ten seconds up to now, oldest first; empty where nobody counts.
+    async def history(self, queue: str | None = None, *, minutes: int = HOUR) -> list[ThroughputPoint]:
+        """Return what was done up to now, oldest first; empty where nobody counts.
+
+        Up to 60 minutes, there is a point for each ten seconds; beyond that one for each five minutes,
+        in whole ones. The ten seconds or five minutes that run are left out.
 
         Args:
             queue: Under this label; under all together when None.
-            minutes: How far to look back, at most 60.
+            minutes: How far to look back, at most 1,440: a day.
 
         Raises:
-            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 60.
+            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 1,440.
+        """
+        ...
+
+    async def activity(self, *, minutes: int = HOUR) -> list[QueueActivity]:
+        """Return what was done under each label that has done anything, sorted by label; empty where nobody counts.
+
+        A label in which nothing was done in the window is there while it is known when it last was.
+
+        Args:
+            minutes: How far to look back, as in `history`.
+
+        Raises:
+            InvalidValue: `minutes` is not a whole number from 1 to 1,440.
+        """
+        ...
+
+    async def health(self) -> list[HealthCheck]:
+        """Look at what can go wrong in the store itself, and say what was found; empty where there is nothing to look at.
+
+        A check that cannot be made says so, and why, and does not raise.
         """
         ...

@@ -8,9 +8,12 @@ import msgspec
 
 from lagoqueue.errors import JobNotFound, ReadOnly
 from lagoqueue.job import Job
+from lagoqueue.monitor.activity import QueueActivity
 from lagoqueue.monitor.failed import FailedJobs
-from lagoqueue.monitor.history import KEPT_MINUTES, History, ThroughputPoint, history_points
+from lagoqueue.monitor.health import HealthCheck
+from lagoqueue.monitor.history import History
 from lagoqueue.monitor.paging import live_state, queue_label, row_limit
+from lagoqueue.monitor.points import HOUR, ThroughputPoint, bucket_seconds
 from lagoqueue.monitor.stats import Stats
 from lagoqueue.monitor.views import (
     PAGE_SIZE,
@@ -167,22 +170,33 @@ class MemoryInspector:
             raise JobNotFound(job_id)
         return self._queue.find(job_id)
 
-    async def workers(self) -> list[WorkerView]:
-        """Return nothing: a queue in memory is told of jobs, not of who works on them."""
-        return []
+    async def workers(self) -> list[WorkerView] | None:
+        """Return None: a queue in memory is told of jobs, not of who works on them."""
+        return None
 
-    async def history(self, queue: str | None = None, *, minutes: int = KEPT_MINUTES) -> list[ThroughputPoint]:
-        """Return what was done in each ten seconds up to now, oldest first; empty without a history.
+    async def history(self, queue: str | None = None, *, minutes: int = HOUR) -> list[ThroughputPoint]:
+        """Return what was done up to now, oldest first; empty without a history. See `DetailedInspector.history`.
 
         Raises:
-            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 60.
+            InvalidValue: `queue` is no label, or `minutes` not a whole number from 1 to 1,440.
         """
         if queue is not None:
             queue_label(queue)
-        if self._history is None:
-            history_points({}, 0.0, minutes)  # refuses the same values with and without a history
-            return []
-        return self._history.points(queue, minutes=minutes)
+        bucket_seconds(minutes)  # refuses the same values with and without a history
+        return [] if self._history is None else self._history.points(queue, minutes=minutes)
+
+    async def activity(self, *, minutes: int = HOUR) -> list[QueueActivity]:
+        """Return what was done under each label, sorted; empty without a history. See `DetailedInspector.activity`.
+
+        Raises:
+            InvalidValue: `minutes` is not a whole number from 1 to 1,440.
+        """
+        bucket_seconds(minutes)
+        return [] if self._history is None else self._history.activity(minutes=minutes)
+
+    async def health(self) -> list[HealthCheck]:
+        """Return nothing: there is no store but this process."""
+        return []
 
     def _store(self, action: str) -> FailedJobs:
         if self._failed is None:

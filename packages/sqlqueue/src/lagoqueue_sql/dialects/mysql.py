@@ -18,9 +18,12 @@ from pymysql.converters import conversions  # type: ignore[import-untyped]
 from lagoqueue.errors import DriverError, SchemaMissing
 from lagoqueue.failure import MAX_ERROR, MAX_TRACEBACK
 from lagoqueue.job import MAX_PRIORITY
+from lagoqueue_sql.claim import SEQ
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.mysql_health import CHECKS
 from lagoqueue_sql.dialects.mysql_looking import MySQLLooking
 from lagoqueue_sql.dialects.mysql_statements import MySQLStatements
+from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.rows import as_json
@@ -113,6 +116,7 @@ class MySQL(Database):
     look_every: ClassVar[float] = 0.1
     poll: ClassVar[float] = 1.0
     claim_mode: ClassVar[Mode] = Mode.SINGLE
+    checks: ClassVar[Sequence[Check]] = CHECKS
 
     def __init__(self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float) -> None:
         self._url = url.set(drivername="mysql+pymysql")
@@ -265,7 +269,7 @@ class MySQL(Database):
                 where = {"queue": queue, "priority": priority, "floor": floor, "floor_seq": floor_seq, "limit": left}
                 rows += link.rows(lock, values | where)
             if rows:
-                link.count(take, values | {"seqs": [row[-1] for row in rows]})
+                link.count(take, values | {"seqs": [row[SEQ] for row in rows]})
         return rows
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:

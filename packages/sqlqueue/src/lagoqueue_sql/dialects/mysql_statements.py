@@ -12,6 +12,7 @@ that was empty then is scanned whole, though it has had a thousand jobs since.
 from __future__ import annotations
 
 from lagoqueue_sql.statements import COLUMNS, JOB_VALUES
+from lagoqueue_sql.statements_counting import Upsert, count_history, count_total
 
 _BY_SEQ = "{jobs} FORCE INDEX (PRIMARY)"
 _HELD = "seq IN :seqs AND receipt IN :receipts AND id IN :ids AND reserved_at IS NOT NULL"
@@ -20,13 +21,9 @@ _DELETE = f"DELETE {{jobs}} FROM {_BY_SEQ} WHERE {_HELD}"
 
 _LET_GO = f"UPDATE {_BY_SEQ} SET reserved_at = NULL, reserved_until = NULL WHERE seq IN :seqs"
 
-_COUNT = """
-    INSERT INTO {counters} (jobs_table, queue, bucket, pushed, processed, failed, retried)
-    VALUES (:jobs_table, :queue, BUCKET, :pushed, :processed, :failed, :retried)
-    ON DUPLICATE KEY UPDATE
-        pushed = pushed + VALUES(pushed), processed = processed + VALUES(processed),
-        failed = failed + VALUES(failed), retried = retried + VALUES(retried)"""
-"""Add to a row of the counters. MariaDB has no other word for the new row than VALUES."""
+
+_UPSERT = Upsert("", "ON DUPLICATE KEY UPDATE", "NAME", "VALUES(NAME)")
+"""MariaDB has no other word for the new row than VALUES."""
 
 
 class MySQLStatements:
@@ -49,7 +46,7 @@ class MySQLStatements:
         WHERE queue = :queue AND reserved_at IS NULL AND priority > :above
         ORDER BY priority, available_at LIMIT 1) AS head ON TRUE"""
     claim = f"""
-    SELECT {COLUMNS.replace("attempts", "attempts + 1")}, seq FROM {{jobs}} FORCE INDEX ({{waiting}})
+    SELECT {COLUMNS.replace("attempts", "attempts + 1")}, seq, {{now}} FROM {{jobs}} FORCE INDEX ({{waiting}})
     WHERE queue = :queue AND reserved_at IS NULL AND priority = :priority
       AND (available_at = :floor AND seq >= :floor_seq OR available_at > :floor AND available_at <= {{now}})
     ORDER BY available_at, seq LIMIT :limit FOR UPDATE SKIP LOCKED;
@@ -81,5 +78,5 @@ class MySQLStatements:
     SELECT seq, queue, priority, available_at FROM {{jobs}} FORCE INDEX ({{reserved}})
     WHERE reserved_until > 0 AND worker = :id FOR UPDATE SKIP LOCKED;
     {_LET_GO}"""
-    count_total = _COUNT.replace("BUCKET", "0")
-    count_recent = _COUNT.replace("BUCKET", "{now} DIV 10000000 * 10")
+    count_total = count_total(_UPSERT)
+    count_history = count_history(_UPSERT, "DIV")

@@ -17,8 +17,10 @@ from psycopg import errors
 
 from lagoqueue.errors import DriverError, SchemaMissing
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.postgresql_health import CHECKS
 from lagoqueue_sql.dialects.postgresql_looking import PostgreSQLLooking
 from lagoqueue_sql.dialects.postgresql_statements import PostgreSQLStatements
+from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.rows import as_json
@@ -97,6 +99,7 @@ class PostgreSQL(Database):
     look_every: ClassVar[float] = 0.1
     poll: ClassVar[float] = 1.0
     claim_mode: ClassVar[Mode] = Mode.SINGLE
+    checks: ClassVar[Sequence[Check]] = CHECKS
 
     def __init__(
         self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float, prepared_statements: bool

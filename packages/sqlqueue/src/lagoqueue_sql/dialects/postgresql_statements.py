@@ -8,6 +8,7 @@ JSON is as quick as arrays here, and every driver can pass a text.
 from __future__ import annotations
 
 from lagoqueue_sql.statements import COLUMNS, JOB_VALUES
+from lagoqueue_sql.statements_counting import ON_CONFLICT, count_history, count_total
 
 _BATCH = """
     WITH batch AS MATERIALIZED (
@@ -25,15 +26,6 @@ _JOB = (
     "id text, name text, payload text, attempts integer, available_at bigint, delay bigint,"
     " queue text, priority integer, headers text"
 )
-
-
-_COUNT = """
-    INSERT INTO {counters} AS old (jobs_table, queue, bucket, pushed, processed, failed, retried)
-    VALUES (:jobs_table, :queue, BUCKET, :pushed, :processed, :failed, :retried)
-    ON CONFLICT (jobs_table, queue, bucket) DO UPDATE SET
-        pushed = old.pushed + excluded.pushed, processed = old.processed + excluded.processed,
-        failed = old.failed + excluded.failed, retried = old.retried + excluded.retried"""
-"""Add to a row of the counters."""
 
 
 class PostgreSQLStatements:
@@ -84,7 +76,7 @@ class PostgreSQLStatements:
               AND (available_at, seq) >= (level.f, level.s) AND available_at <= {{now}}
             ORDER BY available_at, seq LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED) AS due
         LIMIT CAST(:limit AS integer)))
-    RETURNING {COLUMNS}, seq"""
+    RETURNING {COLUMNS}, seq, reserved_at"""
     reclaim = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE seq = ANY(ARRAY(
@@ -112,5 +104,5 @@ class PostgreSQLStatements:
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE reserved_at IS NOT NULL AND worker = :id
     RETURNING queue, priority, available_at"""
-    count_total = _COUNT.replace("BUCKET", "0")
-    count_recent = _COUNT.replace("BUCKET", "{now} / 10000000 * 10")
+    count_total = count_total(ON_CONFLICT)
+    count_history = count_history(ON_CONFLICT)

@@ -12,8 +12,10 @@ import sqlalchemy as sa
 
 from lagoqueue.errors import DriverError, InvalidValue, SchemaMissing
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
+from lagoqueue_sql.dialects.sqlite_health import CHECKS
 from lagoqueue_sql.dialects.sqlite_looking import SQLiteLooking
 from lagoqueue_sql.dialects.sqlite_statements import SQLiteStatements
+from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.statements import Statements
@@ -40,6 +42,7 @@ class SQLite(Database):
     look_every: ClassVar[float] = 0.0  # a look costs some microseconds, and inside the transaction it is exact
     poll: ClassVar[float] = 0.05
     claim_mode: ClassVar[Mode] = Mode.ATOMIC
+    checks: ClassVar[Sequence[Check]] = CHECKS
     outlives_fork: ClassVar[bool] = False
 
     def __init__(self, url: sa.URL, *, synchronous: Synchronous, busy_timeout: float) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from lagoqueue_sql.statements import COLUMNS, JOB_VALUES
+from lagoqueue_sql.statements_counting import ON_CONFLICT, count_history, count_total
 
 _HELD = """
     FROM json_each(:batch) AS batch
@@ -20,15 +21,6 @@ _HELD_SEQS = """
           AND held.receipt = json_extract(batch.value, '$.r')
           AND held.id = json_extract(batch.value, '$.i') AND held.reserved_at IS NOT NULL)"""
 """For DELETE, which has no FROM: the same."""
-
-
-_COUNT = """
-    INSERT INTO {counters} (jobs_table, queue, bucket, pushed, processed, failed, retried)
-    VALUES (:jobs_table, :queue, BUCKET, :pushed, :processed, :failed, :retried)
-    ON CONFLICT (jobs_table, queue, bucket) DO UPDATE SET
-        pushed = pushed + excluded.pushed, processed = processed + excluded.processed,
-        failed = failed + excluded.failed, retried = retried + excluded.retried"""
-"""Add to a row of the counters."""
 
 
 class SQLiteStatements:
@@ -65,7 +57,7 @@ class SQLiteStatements:
         WHERE queue = :queue AND priority = :priority AND reserved_at IS NULL
           AND (available_at, seq) >= (:floor, :floor_seq) AND available_at <= {{now}}
         ORDER BY priority DESC, available_at, seq LIMIT :limit)
-    RETURNING {COLUMNS}, seq"""
+    RETURNING {COLUMNS}, seq, reserved_at"""
     reclaim = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE reserved_at IS NOT NULL AND reserved_until > :since AND reserved_until <= {now}
@@ -90,5 +82,5 @@ class SQLiteStatements:
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE reserved_at IS NOT NULL AND worker = :id
     RETURNING queue, priority, available_at"""
-    count_total = _COUNT.replace("BUCKET", "0")
-    count_recent = _COUNT.replace("BUCKET", "{now} / 10000000 * 10")
+    count_total = count_total(ON_CONFLICT)
+    count_history = count_history(ON_CONFLICT)
