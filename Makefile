@@ -15,14 +15,14 @@ help: ## Show this
 	@echo '  ARGS="..."     passed on: make demo ARGS="--workers 4 ~/src"; make test ARGS="-s lint typing"; ARGS="-l" lists sessions'
 	@echo '  PYTHON=...     the interpreter to make $(VENV) with (default: the newest of python3.14 to python3.11 that runs)'
 
-demo: $(VENV)/.packages ## Index the standard library with real jobs, workers and retries, on SQLite
+demo: $(VENV)/.packages ## Index the standard library with real jobs, workers and retries, on SQLite, and serve the dashboard
 	@PYTHONPATH=examples $(VENV)/bin/python -m codebase_index $(ARGS)
 
 test: $(VENV)/.nox ## Run everything that CI runs: lint, types, tests, builds, docs
 	@$(VENV)/bin/nox $(ARGS)
 
 dev: $(VENV)/.packages $(VENV)/.nox ## Install the packages, editable, and the test tools into .venv
-	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --editable packages/dashboard --group test --group lint --group typing
+	@$(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --group test --group lint --group typing
 
 clean: ## Remove what the other targets made
 	rm -rf $(VENV) .nox dist build docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage*
@@ -46,10 +46,10 @@ $(VENV)/.python: tools/bootstrap.sh
 	@sh tools/bootstrap.sh venv $(VENV) "$(PYTHON)"
 	@touch $@
 
-$(VENV)/.packages: $(VENV)/.python $(CORE) packages/sqlqueue/pyproject.toml
+$(VENV)/.packages: $(VENV)/.python $(CORE) packages/sqlqueue/pyproject.toml packages/dashboard/pyproject.toml
 	@sh tools/bootstrap.sh compiler $(VENV)/bin/python
-	@echo "installing lagoqueue-core and lagoqueue-sql into $(VENV) (compiles two modules, about half a minute)"
-	@$(VENV)/bin/python -m pip install -qq --editable packages/core --editable packages/sqlqueue
+	@echo "installing the three packages into $(VENV) (compiles two modules, about half a minute)"
+	@$(VENV)/bin/python -m pip install -qq --editable packages/core --editable packages/sqlqueue --editable packages/dashboard
 	@touch $@
 
 $(VENV)/.nox: $(VENV)/.python pyproject.toml

@@ -8,7 +8,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-FILES = ("heap", "codec", "memory", "sqlite", "pinned")
+FILES = ("heap", "codec", "memory", "sqlite", "pinned", "dashboard")
 
 
 def main() -> None:

@@ -25,7 +25,17 @@ SOURCES = {
 OUTSIDE = {
     "lagoqueue": {"msgspec", "click"},
     "lagoqueue_sql": {"lagoqueue", "msgspec", "sqlalchemy", "psycopg"},
-    "lagoqueue_dashboard": {"lagoqueue", "quart", "jinja2"},
+    "lagoqueue_dashboard": {
+        "lagoqueue",
+        "msgspec",
+        "click",
+        "quart",
+        "werkzeug",
+        "jinja2",
+        "markupsafe",
+        "itsdangerous",
+        "hypercorn",
+    },
 }
 # A module, with all below it, that may import more: its user installs that, it is no dependency.
 EXTRA_OUTSIDE = {"lagoqueue.testing": {"hypothesis", "pytest"}, "lagoqueue_sql.dialects.mysql": {"pymysql"}}
@@ -54,6 +64,7 @@ CORE_ROWS: tuple[set[str], ...] = (
     {"run"},
     {"worker"},
     {"runner"},
+    {"_target", "_commands"},
     {"cli"},
     {""},  # the package itself, which re-exports
     {"testing", "__main__"},

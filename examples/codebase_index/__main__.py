@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 
+from codebase_index.board import Board
 from codebase_index.fleet import Fleet
 from codebase_index.index import Index
 from codebase_index.jobs import IndexFile, open_queue
@@ -39,14 +40,29 @@ def main() -> None:
         help="where the queue and the index are kept, such as postgresql://user@host/database (default: %(default)s)",
     )
     parser.add_argument("--workers", type=int, default=2, help="worker processes (default: %(default)s)")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=8787,
+        help="where the dashboard is served, to this computer only; a free port if taken (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--stay",
+        action=argparse.BooleanOptionalAction,
+        default=sys.stdin.isatty() and sys.stdout.isatty(),
+        help="when all is done, keep dashboard and workers until Ctrl-C (default: on a terminal)",
+    )
     options = parser.parse_args()
     if options.workers < 1:
         parser.error(f"--workers must be at least 1, not {options.workers}")
+    if not 0 <= options.port < 2**16:
+        parser.error(f"--port must be 0 to 65535, not {options.port}")
     if not options.directory.is_dir():
         parser.error(f"{options.directory} is not a directory")
     try:
         url = sa.make_url(options.url)
-        sys.exit(asyncio.run(Indexing(options.directory.resolve(), url, options.workers).run()))
+        indexing = Indexing(options.directory.resolve(), url, options.workers)
+        sys.exit(asyncio.run(indexing.run(options.port, options.stay)))
     except (ArgumentError, LagoqueueError) as error:
         parser.error(f"--url: {error}")
 
@@ -63,24 +79,29 @@ class Indexing:
         self._interrupts = 0
         self._index = Index(url, f"{directory}{os.sep}")
 
-    async def run(self) -> int:
+    async def run(self, port: int, stay: bool) -> int:
         """Dispatch, work, and report; return the process's exit code."""
         async with open_queue(self._url) as queue:
             await queue.setup()
             self._index.setup()
-            already = await self._dispatch(queue)
-            fleet = Fleet(self._url, self._workers)
-            signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(fleet))
-            progress = Progress(len(self._files), already)
-            print(f"{self._workers} worker processes: {', '.join(map(str, fleet.pids))}. Ctrl-C stops them gently.")
-            try:
-                await self._watch(queue, fleet, progress)
-            finally:
-                fleet.stop()
-                await asyncio.to_thread(fleet.wait, 60.0)
-                progress.end()
-            await self._report(queue, fleet, progress, already)
-        return 130 if self._interrupts else 0
+            async with Board(queue, port) as board:
+                print(f"Watch it at {board.url}", flush=True)
+                already = await self._dispatch(queue)
+                fleet = Fleet(self._url, self._workers)
+                signal.signal(signal.SIGINT, lambda number, frame: self._interrupt(fleet))
+                progress = Progress(len(self._files), already)
+                print(f"{self._workers} worker processes: {', '.join(map(str, fleet.pids))}. Ctrl-C stops them gently.")
+                try:
+                    await self._watch(queue, fleet, progress)
+                    progress.end()
+                    stopped = self._interrupts > 0
+                    await self._report(queue, fleet, progress, already)
+                    if stay and not stopped:
+                        await self._stay(fleet, board)
+                finally:
+                    fleet.stop()
+                    await asyncio.to_thread(fleet.wait, 60.0)
+        return 130 if stopped else 0
 
     async def _dispatch(self, queue: SQLQueue) -> int:
         """Dispatch what is neither done, failed nor waiting; return how many files are done already.
@@ -110,6 +131,13 @@ class Indexing:
             progress.show(done, failed)
             if done + failed >= len(self._files):
                 return
+            fleet.replace_dead()
+            await asyncio.sleep(_LOOK)
+
+    async def _stay(self, fleet: Fleet, board: Board) -> None:
+        """Go on working, for jobs that are retried from the dashboard, until Ctrl-C."""
+        print(f"\nThe workers and the dashboard at {board.url} go on until Ctrl-C.", flush=True)
+        while not self._interrupts:
             fleet.replace_dead()
             await asyncio.sleep(_LOOK)
 

@@ -1,16 +1,18 @@
-"""The monitoring names of `lagoqueue.monitor`, under the path of the Go library's dashboard."""
+"""The dashboard: `dashboard` makes its blueprint; with the names of `lagoqueue.monitor` that it shows."""
 
 from __future__ import annotations
 
 from lagoqueue.monitor import (
     BulkResult,
     DetailedInspector,
+    Durations,
     FailedFilter,
     FailedJob,
     FailedJobs,
     FailedPage,
     FailedView,
     FailureGroup,
+    HealthCheck,
     History,
     Inspector,
     JobDetail,
@@ -18,6 +20,7 @@ from lagoqueue.monitor import (
     JobView,
     MemoryFailedJobs,
     MemoryInspector,
+    QueueActivity,
     QueueDepth,
     QueueStats,
     Sampler,
@@ -26,16 +29,27 @@ from lagoqueue.monitor import (
     ThroughputPoint,
     WorkerView,
 )
+from lagoqueue_dashboard.access import Access, Viewer
+from lagoqueue_dashboard.actions import Action, Done
+from lagoqueue_dashboard.asgi import stand_alone
+from lagoqueue_dashboard.blueprint import dashboard
+from lagoqueue_dashboard.payload import redact_secrets
+from lagoqueue_dashboard.proxy import Prefixed
 
 __all__ = [
+    "Access",
+    "Action",
     "BulkResult",
     "DetailedInspector",
+    "Done",
+    "Durations",
     "FailedFilter",
     "FailedJob",
     "FailedJobs",
     "FailedPage",
     "FailedView",
     "FailureGroup",
+    "HealthCheck",
     "History",
     "Inspector",
     "JobDetail",
@@ -43,11 +57,17 @@ __all__ = [
     "JobView",
     "MemoryFailedJobs",
     "MemoryInspector",
+    "Prefixed",
+    "QueueActivity",
     "QueueDepth",
     "QueueStats",
     "Sampler",
     "Stats",
     "StatsView",
     "ThroughputPoint",
+    "Viewer",
     "WorkerView",
+    "dashboard",
+    "redact_secrets",
+    "stand_alone",
 ]

@@ -1,0 +1,209 @@
+"""`Reader`: reads an inspector once for all viewers; `Look`: what one request has read, and what it could not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from lagoqueue.errors import FailedJobNotFound, InvalidValue, JobNotFound
+from lagoqueue.monitor import DetailedInspector, Inspector
+
+TIMEOUT = 3.0
+"""Seconds that a read may take before it counts as failed."""
+
+KEEP = 2.0
+"""Seconds for which a read serves all viewers, at least."""
+
+SHARE = 0.01
+"""The part of the time that repeating one read may take: one that takes 50 ms is kept for 5 s."""
+
+LONGEST = 60.0
+"""Seconds for which a read is kept at most, however long it took."""
+
+MOST = 256
+"""Reads that are remembered; the one that was used longest ago goes first."""
+
+ANSWERS = (InvalidValue, JobNotFound, FailedJobNotFound)
+"""What an inspector raises to answer the question, and not because it is in trouble."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger("lagoqueue.dashboard")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[T]):
+    """What a read gave.
+
+    Attributes:
+        value: What was read last; None when nothing ever was.
+        at: When that was, aware UTC.
+        problem: Why nothing newer could be read, in words; None when it is as new as it should be.
+    """
+
+    value: T | None
+    at: datetime | None
+    problem: str | None = None
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One read that is remembered."""
+
+    reading: Reading[Any]
+    until: float
+    flight: asyncio.Task[Reading[Any]] | None = None
+    hanging: asyncio.Future[Any] | None = None
+
+
+class Reader:
+    """Asks an inspector on behalf of all viewers: one question at a time, and not again while the answer is new.
+
+    So ten open pages cost a store what one does. A read that takes long is repeated more rarely. One
+    that fails or hangs leaves the last value in place, with the problem in words. An inspector may
+    be slow, but must not block the event loop.
+    """
+
+    def __init__(self, inspector: Inspector) -> None:
+        self.inspector = inspector
+        self.detailed = inspector if isinstance(inspector, DetailedInspector) else None
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+
+    def forget(self) -> None:
+        """Read everything anew from now on: something was changed through this dashboard."""
+        for kept in self._kept.values():
+            kept.until, kept.flight = 0.0, None
+
+    async def read(self, key: Hashable, load: Callable[[], Awaitable[T]], keep: float = KEEP) -> Reading[T]:
+        """Return what `load` gives, or gave a short while ago under the same key.
+
+        Args:
+            key: Names what is read.
+            load: Reads it.
+            keep: Seconds for which the answer is new, at least.
+
+        Raises:
+            InvalidValue, JobNotFound, FailedJobNotFound: The inspector's answer.
+        """
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = _Kept(Reading(None, None), 0.0)
+            if len(self._kept) > MOST:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        if time.monotonic() < kept.until:
+            return kept.reading
+        flight = kept.flight
+        if flight is None or flight.done() or flight.get_loop() is not asyncio.get_running_loop():
+            flight = kept.flight = asyncio.get_running_loop().create_task(self._load(kept, load, keep))
+            flight.add_done_callback(_seen)
+        # Shielded: a viewer who leaves must not take the answer from the others.
+        return await asyncio.shield(flight)
+
+    async def _load(self, kept: _Kept, load: Callable[[], Awaitable[T]], keep: float) -> Reading[T]:
+        mine, began = kept.flight, time.monotonic()
+        try:
+            value = await _in_time(kept, load)
+        except ANSWERS:
+            raise
+        except Exception as error:
+            problem = _problem(error)
+            if kept.reading.problem is None:
+                _log.warning("cannot read what a page shows: %s", problem, exc_info=error)
+            reading = Reading(kept.reading.value, kept.reading.at, problem)
+        else:
+            reading = Reading(value, datetime.now(UTC))
+            keep = max(keep, min(LONGEST, (time.monotonic() - began) / SHARE))
+        if kept.flight is mine:  # else something was changed meanwhile, and this is what was before
+            kept.reading, kept.until = reading, time.monotonic() + keep
+        return reading
+
+
+async def _in_time(kept: _Kept, load: Callable[[], Awaitable[T]]) -> T:
+    """Return what `load` gives; one that takes too long is cancelled.
+
+    Raises:
+        TimeoutError: It took too long, or one before does so still, which not even its cancellation has ended:
+            more of its kind would only pile up.
+    """
+    loop = asyncio.get_running_loop()
+    if kept.hanging is not None and kept.hanging.get_loop() is loop and not kept.hanging.done():
+        raise TimeoutError
+    call = asyncio.ensure_future(load())
+    done, _ = await asyncio.wait({call}, timeout=TIMEOUT)
+    if not done:
+        kept.hanging = call
+        call.add_done_callback(_seen)
+        call.cancel()
+        raise TimeoutError
+    return call.result()
+
+
+def _seen(flight: asyncio.Future[Any]) -> None:
+    """Take note of an exception that no viewer has waited for."""
+    if not flight.cancelled():
+        flight.exception()
+
+
+def _problem(error: Exception) -> str:
+    """Return a sentence about why a read failed that gives away nothing of where it was read."""
+    if isinstance(error, TimeoutError):
+        return f"no answer within {TIMEOUT:g} s"
+    return f"{type(error).__name__}, which the log of this process shows"
+
+
+class Look:
+    """What one request reads.
+
+    Attributes:
+        reader: Whom it asks.
+        problems: What could not be read, in words.
+        found: Whether anything could.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.problems: list[str] = []
+        self.found = False
+        self._oldest: datetime | None = None
+
+    @property
+    def stale(self) -> bool:
+        """True when part of what was read is older than it should be, or missing."""
+        return bool(self.problems)
+
+    @property
+    def read_at(self) -> datetime:
+        """When the oldest part of it was read."""
+        return self._oldest or datetime.now(UTC)
+
+    async def read(
+        self, what: str, key: Hashable, load: Callable[[], Awaitable[T]], default: T, keep: float = KEEP
+    ) -> T:
+        """Return what is read, or `default` where nothing could be.
+
+        Args:
+            what: Names it to a person, such as "the failed jobs".
+            key: Tells it from others of that name.
+            load: Reads it.
+            default: What to go on with.
+            keep: As in `Reader.read`.
+        """
+        reading = await self.reader.read((what, key), load, keep)
+        if reading.problem is not None:
+            since = "" if reading.at is None else f"; what is shown is from {reading.at:%H:%M:%S} UTC"
+            problem = f"Could not read {what}: {reading.problem}{since}."
+            if problem not in self.problems:
+                self.problems.append(problem)
+        if reading.value is None:
+            return default
+        self.found = True
+        if reading.at is not None:
+            self._oldest = reading.at if self._oldest is None else min(self._oldest, reading.at)
+        return reading.value

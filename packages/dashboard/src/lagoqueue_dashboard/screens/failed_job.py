@@ -1,0 +1,84 @@
+"""A failed job: what it was, what went wrong, and what can be done."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+
+import msgspec
+
+from lagoqueue.errors import FailedJobNotFound, JobNotFound
+from lagoqueue.monitor import FailedView, JobDetail
+from lagoqueue_dashboard.asking import Ask, checked_id
+from lagoqueue_dashboard.ids import dispatched_at
+from lagoqueue_dashboard.payload import PayloadView, show_payload
+from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.screens import reads
+
+
+class FailedJobScreen(msgspec.Struct, frozen=True):
+    """One failed job.
+
+    Attributes:
+        view: Its row.
+        priority, available_at, headers: As in `Job`.
+        pushed_at: When it was dispatched, which an id of lagoqueue's own making tells; else None.
+        payload: Its payload.
+        traceback: The last error's traceback; may be "".
+        replaced: A live job has the same id, so that it cannot be retried; None when unknown.
+        acts: The viewer may retry and forget it.
+        problems: What could not be read anew, in words.
+    """
+
+    view: FailedView
+    priority: int
+    available_at: datetime | None
+    headers: dict[str, str]
+    pushed_at: datetime | None
+    payload: PayloadView
+    traceback: str
+    replaced: bool | None
+    acts: bool
+    problems: list[str]
+
+
+async def failed_job(ask: Ask) -> FailedJobScreen:
+    """Make the screen of the failed job `id`.
+
+    Raises:
+        InvalidValue: No job can have this id.
+        FailedJobNotFound: None is kept under it, as far as the inspector can tell.
+        Refused: It could not be read.
+    """
+    job_id = checked_id(ask.text("id"))
+    store = reads.failed_store(ask.look)
+    if store is None:
+        raise FailedJobNotFound(job_id)
+    found, replaced = await asyncio.gather(
+        ask.look.read("the failed job", job_id, lambda: store.get(job_id), None), _replaced(ask, job_id)
+    )
+    if found is None:
+        raise Refused(503, "The failed job cannot be read", " ".join(ask.look.problems))
+    return FailedJobScreen(
+        view=FailedView.of(found),
+        priority=found.job.priority,
+        available_at=found.job.available_at,
+        headers=found.job.headers,
+        pushed_at=dispatched_at(job_id),
+        payload=show_payload(found.job, ask.redact),
+        traceback=found.traceback,
+        replaced=replaced,
+        acts=ask.viewer.acts,
+        problems=ask.look.problems,
+    )
+
+
+async def _replaced(ask: Ask, job_id: str) -> bool | None:
+    detailed = ask.look.reader.detailed
+    if detailed is None:
+        return None
+    try:
+        live: JobDetail | None = await ask.look.read("the live job", job_id, lambda: detailed.job(job_id), None)
+    except JobNotFound:
+        return False
+    return None if live is None else True
