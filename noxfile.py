@@ -169,9 +169,11 @@ def closure(session: nox.Session) -> None:
 
 CROWDED = str(2 * (os.cpu_count() or 1))
 """Processes for tests that wait for a server or for time to pass more than they compute."""
-QUICK = ("-m", "not slow", "-n", "auto")
+QUICK = ("-m", "not slow and not browser", "-n", "auto")
 LOCAL = ("-m", "not slow and not server", "-n", "auto")
 """For what does not depend on a server: other interpreters, asyncio's debug mode."""
+BROWSER = ("-m", "browser", "-n", "2", "--dist", "loadfile")
+"""Each process has a Chromium, which is several processes itself."""
 DRIVERS = "not slow and (not server or contract)"
 """For what depends on the drivers' versions: of the tests with a server, the contract suite."""
 PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testing'}")
@@ -183,13 +185,14 @@ PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testin
 
 @nox.session(python=PYTHONS, requires=["dist"])
 def tests(session: nox.Session) -> None:
-    """The suite on each CPython found here, in parallel; on nox's own only with servers, and then the slow tests."""
+    """The suite on each CPython found here, in parallel; on nox's own only with servers, then a browser, then the slow."""
     session.install(*built(session), *group("test"))
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
         return
     session.run("python", "-m", "pytest", *(QUICK if session.python == OWN else (*LOCAL, *PRODUCT)))
     if session.python == OWN:
+        session.run("python", "-m", "pytest", *BROWSER)
         session.run("python", "-m", "pytest", "-m", "slow and contract", "-n", str(2 * int(CROWDED)))
         session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "2")
 
@@ -226,6 +229,13 @@ def docs(session: nox.Session) -> None:
     """The documentation, every reference resolved and every warning an error."""
     session.install(*built(session), *group("docs"))
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session(default=False, requires=["dist"])
+def screenshots(session: nox.Session) -> None:
+    """Photograph the dashboard for the documentation, into docs/screenshots."""
+    session.install(*built(session), *group("test"))
+    session.run("python", "tools/screenshots.py", "docs/screenshots")
 
 
 @nox.session(default=False, requires=["dist"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -27,7 +27,7 @@ TEXTS = [
     "&lt;b&gt;&amp;&#60;i&#62;",
     "<meta http-equiv=refresh content=0;url=//evil.example>",
     "\u202e<b>txt.exe",
-    "＜script＞\u2028alert(1)\u2029",
+    "\uff1cscript\uff1e\u2028alert(1)\u2029",
     "<\x1bscript>\x07",
     "%3Cscript%3Ealert(1)%3C/script%3E",
     "a=b;c=d&e=f#g?h",
@@ -68,14 +68,14 @@ class Hostile:
             return [WorkerView(text, f"H{text}", 1, (f"Q{text}", text), 2, NOW, NOW, [view])]
 
         async def health(_: object = None) -> list[HealthCheck]:
-            return [HealthCheck(f"N{text}", level, f"F{text}", f"R{text}") for level in ("good", "warn", "bad")]  # type: ignore[arg-type]
+            return [HealthCheck(f"N{text}", level, f"F{text}", f"R{text}") for level in ("good", "warn", "bad")]
 
         type(found).workers = workers  # type: ignore[method-assign,assignment]
         type(found).health = health  # type: ignore[method-assign,assignment]
         return watch.inspector
 
     @property
-    def pages(self) -> list[tuple[str, dict[str, str]]]:
+    def pages(self) -> list[tuple[str, dict[str, Any]]]:
         """Every page, with the text in its parameters where it takes any."""
         text = self.text
         return [
@@ -99,7 +99,7 @@ class Hostile:
         ]
 
     @property
-    def refusals(self) -> list[tuple[str, dict[str, str]]]:
+    def refusals(self) -> list[tuple[str, dict[str, Any]]]:
         """Requests that are answered with the text in the reason why not."""
         text = self.text
         return [

@@ -13,9 +13,9 @@ from lagoqueue.monitor import FailedFilter, MemoryInspector
 from lagoqueue_dashboard import Access, Action, Done, actions
 from tests.dashboard.documents import parse
 from tests.dashboard.visits import MOUNT, SAME_ORIGIN, Visitor, served
-from tests.dashboard.worlds import DETAILED_WORLDS, EVERY_WORLD, Watch, Welcome, World
+from tests.dashboard.worlds import DETAILED_WORLDS, EVERY_WORLD, Plain, Watch, Welcome, World
 
-EVERY_POST = [
+EVERY_POST: list[tuple[str, dict[str, Any]]] = [
     ("/failed/f1/retry", {}),
     ("/failed/f1/forget", {}),
     ("/failed/retry", {"ids": ["f1", "f2"]}),
@@ -122,8 +122,6 @@ async def test_those_that_are_selected(world: World) -> None:
 
 
 async def test_all_that_match_needs_an_inspector_that_can(world: World) -> None:
-    from tests.dashboard.worlds import Plain
-
     await world.fail("f1")
     async with Visitor(served(Plain(world.inspector))) as visitor:
         answer = await visitor.post("/failed/retry", all="1")
@@ -165,7 +163,7 @@ async def test_an_action_on_very_many_shows_how_far_it_is(world: World, monkeypa
         ("_external=1&_scheme=javascript&_anchor=x&endpoint=y&page=3&after=z", "/failed"),
         ("//evil.example/", "/failed"),
         ("https://evil.example/?a=b", "/failed"),
-        ("kind=%0d%0aSet-Cookie:+x=y", "/failed?kind=Set-Cookie:+x%3Dy"),
+        ("kind=%0d%0aSet-Cookie:+x=y", "/failed?kind=%0D%0ASet-Cookie:+x%3Dy"),
         ("&".join(f"x{number}=1" for number in range(5000)), "/failed"),
         ("\0", "/failed"),
         ("kind=%00", "/failed"),

@@ -33,7 +33,7 @@ async def test_looking_changes_nothing(world: World) -> None:
             statuses[path, method] = answer.status_code
             assert await world.state() == before, (method, path)
             assert method == "GET" or not answer.content
-    missing = {path for (path, method), status in statuses.items() if status != 200}
+    missing = {path for (path, _), status in statuses.items() if status != 200}
     details = {"/job", "/failed/job", "/api/job", "/api/failed/job"}
     expected = {"/static/0/dashboard.css"} | {f"/api/live/{page}" for page in ("job", "failed_job", "confirm")}
     if isinstance(world.inspector, Plain):

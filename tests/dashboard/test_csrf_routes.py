@@ -9,6 +9,7 @@ import httpx
 import pytest
 from quart import Quart
 
+from lagoqueue.monitor import MemoryInspector
 from lagoqueue_dashboard import csrf, dashboard
 from tests.dashboard.routes import FORMS, posts
 from tests.dashboard.test_crawl import fill
@@ -114,7 +115,7 @@ async def another_dashboards(visitor: Visitor, app: Quart, _: pytest.MonkeyPatch
 
 async def another_keys(visitor: Visitor, app: Quart, _: pytest.MonkeyPatch) -> Send:
     other = Quart(__name__)
-    other.register_blueprint(dashboard(Nobody(), authorize=by_header, secret="x" * 40), url_prefix="/admin")
+    other.register_blueprint(dashboard(MemoryInspector(), authorize=by_header, secret="x" * 40), url_prefix="/admin")
     async with Visitor(other) as there:
         token = await there.token()
         visitor.client.cookies.update(cookies(there))
@@ -141,15 +142,6 @@ def of_type(content_type: str | None) -> Fault:
         return send
 
     return fault
-
-
-class Nobody:
-    """An inspector that is not asked for anything but its counters."""
-
-    async def stats(self) -> Any:
-        raise AssertionError
-
-    pending = failed = retry = forget = flush_failed = stats
 
 
 FAULTS: dict[str, tuple[Fault, int]] = {

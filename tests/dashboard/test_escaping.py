@@ -80,18 +80,16 @@ async def test_no_text_becomes_an_element_or_an_attribute(
 async def test_a_plain_inspectors_texts(text: str, world: World, harmless: set[tuple[str, str]]) -> None:
     await Hostile(world, text).inspector()
     async with Visitor(served(Plain(world.inspector))) as visitor:
-        for path, query in (("/failed", {}), ("/queue", {"name": f"Q{text}"})):
-            page = await visitor.page(path, **query)
+        for page in (await visitor.page("/failed"), await visitor.page("/queue", name=f"Q{text}")):
             assert page.kinds <= harmless
             assert visible(text) in page.text
 
 
 async def test_only_parameters_of_a_page_get_into_its_links(world: World) -> None:
     await world.fail("f1")
-    strange = {
-        name: "strange"
-        for name in ("_external", "_scheme", "_anchor", "_method", "endpoint", "screen", "self", "filename", "x")
-    } | {"values": "strange", "action": "strange", "csrf_token": "strange"}
+    strange = dict.fromkeys(
+        ("_external", "_scheme", "_anchor", "_method", "endpoint", "screen", "self", "filename", "x"), "strange"
+    ) | {"values": "strange", "action": "strange", "csrf_token": "strange"}
     async with Visitor(served(world.inspector)) as visitor:
         for path in ("/", "/failed", "/workers", "/charts", "/health", "/failed/job?id=f1"):
             for query in (strange, {**strange, "page": "1"} if path == "/failed" else strange):

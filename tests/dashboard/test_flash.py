@@ -58,7 +58,7 @@ async def test_it_is_said_once(world: World) -> None:
 async def test_a_theme_is_kept_and_the_same_page_shown(world: World, value: str, kept: str | None) -> None:
     async with Visitor(served(world.inspector)) as visitor:
         answer = await visitor.post("/theme", theme=value, page="failed", query="view=jobs&kind=A+B&x=y")
-        assert (answer.status_code, answer.headers["Location"]) == (303, f"{MOUNT}/failed?view=jobs&kind=A+B")
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"{MOUNT}/failed?kind=A+B&view=jobs")
         html = next(each for tag, each in (await visitor.page("/failed")).elements if tag == "html")
         assert html.get("data-theme") == kept
 

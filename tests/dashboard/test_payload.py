@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from lagoqueue.job import Job
-from lagoqueue_dashboard import payload as payload_module
+from lagoqueue_dashboard import reading
 from lagoqueue_dashboard.payload import (
     MOST_BYTES,
     MOST_CHILDREN,
@@ -58,7 +58,9 @@ def test_every_kind_of_value() -> None:
     assert json.loads(view.text) == {"a": [1, -2.5, True, False, None, "x"], "b": {}, "c": [], "": ""}
 
 
-@pytest.mark.parametrize("number", ["123456789012345678901234567890", "-9007199254740993", "1" * 300, "18446744073709551616"])
+@pytest.mark.parametrize(
+    "number", ["123456789012345678901234567890", "-9007199254740993", "1" * 300, "18446744073709551616"]
+)
 def test_numbers_are_shown_exactly(number: str) -> None:
     view = shown(f'{{"n":{number}}}'.encode())
     assert leaves(view.tree) == [("n", number)]
@@ -142,7 +144,16 @@ def test_nesting_that_no_decoder_takes() -> None:
 
 # --- Secrets ------------------------------------------------------------------------------------------
 
-SECRET_KEYS = ["password", "Password", "user_passwd", "client-secret", "API key", "apiKey", "Authorization", "Set-Cookie"]
+SECRET_KEYS = [
+    "password",
+    "Password",
+    "user_passwd",
+    "client-secret",
+    "API key",
+    "apiKey",
+    "Authorization",
+    "Set-Cookie",
+]
 
 
 @pytest.mark.parametrize("key", SECRET_KEYS)
@@ -156,7 +167,8 @@ def test_secrets_are_hidden(key: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "payload", [b"password=hunter2", b'{"password":"hunter2"', b'\xff{"API_KEY": "hunter2"}', b'{"token":"hunter2","n":1e400}']
+    "payload",
+    [b"password=hunter2", b'{"password":"hunter2"', b'\xff{"API_KEY": "hunter2"}', b'{"token":"hunter2","n":1e400}'],
 )
 def test_secrets_in_what_is_no_json_are_hidden(payload: bytes) -> None:
     view = shown(payload)
@@ -225,11 +237,34 @@ async def test_pages_of_payloads(world: World) -> None:
 
 
 @DETAILED_WORLDS
-async def test_lists_never_read_payloads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(payload_module, "show_payload", None)
+async def test_lists_never_show_payloads(world: World) -> None:
     await world.fail("f1", payload=b'{"mark":"zanzibar"}')
     await world.queue.push(Job("j1", "Welcome", b'{"mark":"zanzibar"}', queue="default"))
     async with Visitor(served(world.inspector)) as visitor:
         for path in ("/", "/failed", "/failed?view=jobs", "/queue?name=default"):
             assert "zanzibar" not in (await visitor.get(path)).text
             assert "zanzibar" not in (await visitor.get("/api" + (path if path != "/" else "/overview"))).text
+
+
+@DETAILED_WORLDS
+async def test_payloads_are_not_remembered(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader keeps the last reads of all viewers; hundreds of megabytes among them would end the process."""
+    made: list[reading.Reader] = []
+    init = reading.Reader.__init__
+
+    def remembered(self: reading.Reader, inspector: Any) -> None:
+        made.append(self)
+        init(self, inspector)
+
+    monkeypatch.setattr(reading.Reader, "__init__", remembered)
+    payload = b'"' + b"x" * 2**20 + b'"'
+    await world.fail("f1", payload=payload)
+    await world.queue.push(Job("j1", "Welcome", payload, queue="default"))
+    await world.queue.push(Job("f1", "Welcome", payload, queue="default"))
+    async with Visitor(served(world.inspector)) as visitor:
+        await visitor.page("/failed/job", id="f1")
+        await visitor.page("/job", id="j1")
+    (reader,) = made
+    kept = [kept.reading.value for kept in reader._kept.values()]
+    assert len(kept) > 3
+    assert len(str(kept)) < 2**19

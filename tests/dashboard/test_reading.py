@@ -24,8 +24,8 @@ class Store:
         self.open.set()
         self.error: Exception | None = None
         self.takes = 0.0
-        self.clock = SimpleNamespace(monotonic=lambda: self.now)
         self.now = 1000.0
+        self.clock = SimpleNamespace(monotonic=lambda: self.now)
 
     async def load(self) -> int:
         self.reads += 1
@@ -195,9 +195,7 @@ async def test_an_answer_that_nobody_waited_for_is_no_noise(
     assert caplog.records == []
 
 
-async def test_a_read_that_hangs_is_given_up(
-    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_read_that_hangs_is_given_up(store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "TIMEOUT", 0.02)
     store.open.clear()
     answers = await asyncio.gather(*(reader.read("key", store.load) for _ in range(10)))
@@ -241,7 +239,7 @@ async def test_reads_that_are_remembered_are_few(store: Store, reader: Reader) -
         await reader.read("often", store.load, keep=1e6)
     reads = store.reads
     assert (await reader.read("often", store.load)).value == 1  # what is used stays
-    await reader.read(number, store.load)
+    await reader.read(reading.MOST + 49, store.load)
     assert store.reads == reads
     await reader.read(0, store.load)
     assert store.reads == reads + 1
@@ -252,8 +250,8 @@ def test_two_event_loops_one_after_the_other(store: Store, reader: Reader) -> No
     store.open.clear()
 
     async def leave() -> None:
-        asyncio.create_task(reader.read("key", store.load))  # noqa: RUF006
-        await soon()
+        asking = asyncio.create_task(reader.read("key", store.load))
+        await soon(asking)
 
     asyncio.run(leave())
     store.open = asyncio.Event()
@@ -281,10 +279,10 @@ async def test_a_look_says_what_it_could_not_read(store: Store, reader: Reader) 
     assert await late.read("the workers", None, store.load, 0) == 0
     assert late.found
     assert late.read_at == look.read_at
+    reason = "OSError, which the log of this process shows"
     assert late.problems == [
-        "Could not read the counters: OSError, which the log of this process shows; "
-        f"what is shown is from {look.read_at:%H:%M:%S} UTC.",
-        "Could not read the workers: OSError, which the log of this process shows.",
+        f"Could not read the counters: {reason}; what is shown is from {look.read_at:%H:%M:%S} UTC.",
+        f"Could not read the workers: {reason}.",
     ]
 
 

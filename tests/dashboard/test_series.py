@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def taken(slot: int, number: int = 1) -> Durations:
     return Durations(tuple(number if place == slot else 0 for place in range(SLOTS)))
 
 
-def points(number: int, step: int = 10, **counted: int) -> list[ThroughputPoint]:
+def points(number: int, step: int = 10, **counted: Any) -> list[ThroughputPoint]:
     return [ThroughputPoint(START + timedelta(seconds=step * place), **counted) for place in range(number)]
 
 

@@ -182,7 +182,7 @@ class Watch:
 
     def _watched(self, inner: object) -> object:
         """Return an object with the methods of another; a class is made for it, since a protocol asks for that."""
-        names = [name for name, value in inspect.getmembers(type(inner)) if not name.startswith("_")]
+        names = [name for name in dir(type(inner)) if not name.startswith("_")]
         members: dict[str, Any] = {}
         for name in names:
             if inspect.iscoroutinefunction(getattr(type(inner), name)):

@@ -40,7 +40,9 @@ class FilterForm(msgspec.Struct, frozen=True):
         Raises:
             InvalidValue: A value that applies to nothing that a store can hold; the message names it.
         """
-        form = cls(**{field: given.get(field, "").strip() for field in cls.__struct_fields__})
+        form = cls(**{field: given.get(field, "") for field in cls.__struct_fields__})
+        # Only these are typed; the others come from links, and a name may have spaces around it.
+        form = msgspec.structs.replace(form, text=form.text.strip(), id=form.id.strip())
         if form.within and form.within not in WITHIN:
             raise InvalidValue(f'within must be "hour", "day" or "week", or left out, not {form.within[:50]!r}')
         form.meant()

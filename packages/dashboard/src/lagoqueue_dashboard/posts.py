@@ -84,7 +84,7 @@ class Posts:
     async def theme(self) -> WerkzeugResponse | Response:
         """Remember a theme, and show the same page in it."""
         form = await request.form
-        given = dict(parse_qsl(form.get("query", ""), max_num_fields=_MOST_FIELDS))
+        given = _query(form.get("query", ""))
         takes = {page.name: page.takes for page in PAGES}
         page = form.get("page", "")
         if page in takes:
@@ -96,10 +96,10 @@ class Posts:
 
     def _done(self, form: MultiDict[str, str], action: str, done: Done) -> WerkzeugResponse:
         """Send the viewer to the list that they came from, which says what was done."""
+        back = _query(form.get("back", ""))
         try:
-            back = dict(parse_qsl(form.get("back", ""), max_num_fields=_MOST_FIELDS))
             query = FilterForm.parse(back).query
-        except ValueError:
+        except InvalidValue:
             back, query = {}, {}
         view = back.get("view", "")
         response = redirect(url("failed", view=view if view in ("groups", "jobs") else None, **query), 303)
@@ -109,6 +109,14 @@ class Posts:
 
 def _who() -> Viewer:
     return viewer() or Viewer(Access.NONE)
+
+
+def _query(text: str) -> dict[str, str]:
+    """Return the parameters of a query that a form has carried along; none of one that no page has made."""
+    try:
+        return dict(parse_qsl(text, max_num_fields=_MOST_FIELDS))
+    except ValueError:
+        return {}
 
 
 def _instant(text: str) -> datetime | None:

@@ -149,6 +149,7 @@ def _escaped(body: object) -> bytes:
 async def _json(body: object, status: int, seen: str | None = None) -> Response:
     text = _escaped(body)
     response = Response(text, status, content_type="application/json")
-    response.set_etag(seen or hashlib.sha256(text).hexdigest()[:20])
-    await response.make_conditional(request)
+    if status == 200:  # what could not be read is nothing that a browser has already
+        response.set_etag(seen or hashlib.sha256(text).hexdigest()[:20])
+        await response.make_conditional(request)
     return response

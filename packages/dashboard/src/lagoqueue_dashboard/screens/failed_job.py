@@ -8,10 +8,10 @@ from datetime import datetime
 import msgspec
 
 from lagoqueue.errors import FailedJobNotFound, JobNotFound
-from lagoqueue.monitor import FailedView, JobDetail
+from lagoqueue.monitor import DetailedInspector, FailedJob, FailedJobs, FailedView
 from lagoqueue_dashboard.asking import Ask, checked_id
 from lagoqueue_dashboard.ids import dispatched_at
-from lagoqueue_dashboard.payload import PayloadView, show_payload
+from lagoqueue_dashboard.payload import PayloadView, Redact, show_payload
 from lagoqueue_dashboard.refused import Refused
 from lagoqueue_dashboard.screens import reads
 
@@ -54,18 +54,19 @@ async def failed_job(ask: Ask) -> FailedJobScreen:
     store = reads.failed_store(ask.look)
     if store is None:
         raise FailedJobNotFound(job_id)
-    found, replaced = await asyncio.gather(
-        ask.look.read("the failed job", job_id, lambda: store.get(job_id), None), _replaced(ask, job_id)
+    read, replaced = await asyncio.gather(
+        ask.look.read("the failed job", job_id, lambda: _read(store, job_id, ask.redact), None), _replaced(ask, job_id)
     )
-    if found is None:
+    if read is None:
         raise Refused(503, "The failed job cannot be read", " ".join(ask.look.problems))
+    found, payload = read
     return FailedJobScreen(
         view=FailedView.of(found),
         priority=found.job.priority,
         available_at=found.job.available_at,
         headers=found.job.headers,
         pushed_at=dispatched_at(job_id),
-        payload=show_payload(found.job, ask.redact),
+        payload=payload,
         traceback=found.traceback,
         replaced=replaced,
         acts=ask.viewer.acts,
@@ -73,12 +74,23 @@ async def failed_job(ask: Ask) -> FailedJobScreen:
     )
 
 
+async def _read(store: FailedJobs, job_id: str, redact: Redact | None) -> tuple[FailedJob, PayloadView]:
+    """Return the job without its payload, and what is shown of that: what is read is remembered, megabytes must not be."""
+    found = await store.get(job_id)
+    bare = msgspec.structs.replace(found, job=msgspec.structs.replace(found.job, payload=b""))
+    return bare, show_payload(found.job, redact)
+
+
 async def _replaced(ask: Ask, job_id: str) -> bool | None:
     detailed = ask.look.reader.detailed
     if detailed is None:
         return None
+    return await ask.look.read("the live job", job_id, lambda: _is_live(detailed, job_id), None)
+
+
+async def _is_live(detailed: DetailedInspector, job_id: str) -> bool:
     try:
-        live: JobDetail | None = await ask.look.read("the live job", job_id, lambda: detailed.job(job_id), None)
+        await detailed.job(job_id)
     except JobNotFound:
         return False
-    return None if live is None else True
+    return True

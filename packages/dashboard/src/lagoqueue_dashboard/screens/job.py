@@ -7,10 +7,10 @@ from datetime import datetime
 import msgspec
 
 from lagoqueue.errors import JobNotFound
-from lagoqueue.monitor import JobView
+from lagoqueue.monitor import DetailedInspector, JobDetail, JobView
 from lagoqueue_dashboard.asking import Ask, checked_id
 from lagoqueue_dashboard.ids import dispatched_at
-from lagoqueue_dashboard.payload import PayloadView, show_payload
+from lagoqueue_dashboard.payload import PayloadView, Redact, show_payload
 from lagoqueue_dashboard.refused import Refused
 
 
@@ -44,13 +44,21 @@ async def job(ask: Ask) -> JobScreen:
     detailed = ask.look.reader.detailed
     if detailed is None:
         raise JobNotFound(job_id)
-    found = await ask.look.read("the job", job_id, lambda: detailed.job(job_id), None)
-    if found is None:
+    read = await ask.look.read("the job", job_id, lambda: _read(detailed, job_id, ask.redact), None)
+    if read is None:
         raise Refused(503, "The job cannot be read", " ".join(ask.look.problems))
+    found, payload = read
     return JobScreen(
         view=found.view,
         headers=found.job.headers,
         pushed_at=dispatched_at(job_id),
-        payload=show_payload(found.job, ask.redact),
+        payload=payload,
         problems=ask.look.problems,
     )
+
+
+async def _read(detailed: DetailedInspector, job_id: str, redact: Redact | None) -> tuple[JobDetail, PayloadView]:
+    """Return the job without its payload, and what is shown of that: what is read is remembered, megabytes must not be."""
+    found = await detailed.job(job_id)
+    bare = msgspec.structs.replace(found, job=msgspec.structs.replace(found.job, payload=b""))
+    return bare, show_payload(found.job, redact)
