@@ -37,11 +37,12 @@ default_role = "code"  # docstrings write `name` for code, as Markdown does
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(asyncio|collections|concurrent|contextlib|datetime|logging|msgspec|pathlib|sqlalchemy|types|typing|unittest)\..*",
+        r"(asyncio|collections|concurrent|contextlib|datetime|logging|msgspec|pathlib|quart|sqlalchemy|types|typing|unittest)\..*",
     ),
     ("py:.*", r"(float|int|str|bool|bytes|object|None|dict|list|tuple|type|ABC|Exception|BaseException|\w*Error)"),
     ("py:.*", r"lagoqueue(_\w+)?\.(\w+\.)*(_\w+(\.\w+)?|[A-Z])"),  # private names, and type variables
     ("py:.*", r"lagoqueue\.handlers\.Handler|lagoqueue(_sql)?\.\w+\.Named\w+"),  # returned, never named by users
     ("py:.*", r"lagoqueue_sql\.(within|completing)\.\w+"),  # likewise, or the types of other projects' connections
-    ("py:class", r"[a-z_]+|dict\[str"),  # attributes that a docstring lists together
+    ("py:class", r"lagoqueue_dashboard\.standalone\.asgi\.DashboardApp"),  # returned; a Quart application to its users
+    ("py:class", r"[a-z_][a-z_0-9]*|dict\[str"),  # attributes that a docstring lists together
 ]

@@ -15,14 +15,14 @@ from typing import Any
 from quart import Quart
 
 from lagoqueue.monitor import FailedView, FailureGroup, HealthCheck, JobView, MemoryInspector, Stats, WorkerView
-from lagoqueue_dashboard.access import Access, Viewer
 from lagoqueue_dashboard.assets import Assets
 from lagoqueue_dashboard.blueprint import dashboard
 from lagoqueue_dashboard.filters import FilterForm
 from lagoqueue_dashboard.flash import Flash
+from lagoqueue_dashboard.guarding.access import Access, Viewer
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.payload import Node, PayloadView
 from lagoqueue_dashboard.posts import Progress
-from lagoqueue_dashboard.refused import Refused
 from lagoqueue_dashboard.rendering import make_environment, render, render_parts
 from lagoqueue_dashboard.screens.charts import ChartsScreen
 from lagoqueue_dashboard.screens.failed import Confirmation, FailedScreen, GroupRow

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from quart import Blueprint, Quart, Response, jsonify, request
 
-from lagoqueue_dashboard.guard import Guard, csrf_token, viewer
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.guard import Guard, csrf_token, viewer
+from lagoqueue_dashboard.guarding.refused import Refused
 
 
 class Small:

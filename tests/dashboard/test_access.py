@@ -9,8 +9,8 @@ import pytest
 from quart import Quart, Request, Response, abort, redirect
 from werkzeug.exceptions import Unauthorized
 
-from lagoqueue_dashboard.access import Access, Viewer
-from lagoqueue_dashboard.loopback import is_loopback, is_loopback_name
+from lagoqueue_dashboard.guarding.access import Access, Viewer
+from lagoqueue_dashboard.guarding.loopback import is_loopback, is_loopback_name
 from tests.dashboard.small import Small, browse
 
 ROUTES = ["/admin/queues/", "/admin/queues", "/admin/queues/plain", "/admin/queues/static/abc/look.css"]

@@ -230,7 +230,7 @@ async def test_the_hook_is_told_of_the_filter(world: World) -> None:
 async def test_the_hook_is_told_of_what_was_done_before_it_went_wrong(world: World) -> None:
     told: list[Action] = []
     await world.fail("f1", "f2", "f3")
-    watch = Watch(world.inspector)
+    watch = Watch(Plain(world.inspector))
     calls = itertools.count(1)
 
     async def third_fails(name: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from lagoqueue import dispatch
 from lagoqueue.monitor.paging import write_cursor
-from lagoqueue_dashboard.visible import visible
+from lagoqueue_dashboard.look.visible import visible
 from tests.dashboard.visits import Visitor, served
 from tests.dashboard.worlds import DETAILED_WORLDS, EVERY_WORLD, Welcome, World
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lagoqueue_dashboard.charts import HEIGHT, MOST_POINTS, WIDTH, Chart, chart, spark
-from lagoqueue_dashboard.scales import linear, spans, times
+from lagoqueue_dashboard.look.charts import HEIGHT, MOST_POINTS, WIDTH, Chart, chart, spark
+from lagoqueue_dashboard.look.scales import linear, spans, times
 from lagoqueue_dashboard.series import Line, Series
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -24,8 +24,8 @@ from click.testing import CliRunner
 
 from lagoqueue import Job
 from lagoqueue.failure import Failure
-from lagoqueue_dashboard import opening
-from lagoqueue_dashboard.command import dashboard
+from lagoqueue_dashboard.standalone import opening
+from lagoqueue_dashboard.standalone.command import dashboard
 from lagoqueue_sql import SQLQueue
 from tests.dashboard.crawling import Page
 

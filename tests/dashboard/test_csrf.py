@@ -9,7 +9,7 @@ import pytest
 from quart import Quart, Request
 
 from lagoqueue.errors import InvalidValue
-from lagoqueue_dashboard.access import Access, Viewer
+from lagoqueue_dashboard.guarding.access import Access, Viewer
 from tests.dashboard.small import Small, browse
 
 OLD, NEW, OTHER = "old-secret-of-the-app", "new-secret-of-the-app", "a-strangers-secret-key"
@@ -38,7 +38,7 @@ def cookies(answer: httpx.Response) -> list[Any]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The time that signatures tell, to be moved."""
     now = [1_800_000_000.0]
-    monkeypatch.setattr("lagoqueue_dashboard.csrf.time", lambda: now[0])
+    monkeypatch.setattr("lagoqueue_dashboard.guarding.csrf.time", lambda: now[0])
     return now
 
 

@@ -10,7 +10,8 @@ import pytest
 from quart import Quart
 
 from lagoqueue.monitor import MemoryInspector
-from lagoqueue_dashboard import csrf, dashboard
+from lagoqueue_dashboard import dashboard
+from lagoqueue_dashboard.guarding import csrf
 from tests.dashboard.routes import FORMS, posts
 from tests.dashboard.test_crawl import fill
 from tests.dashboard.visits import SECRET, Visitor, by_header, served

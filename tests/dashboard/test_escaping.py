@@ -11,8 +11,8 @@ import jinja2
 import pytest
 
 import lagoqueue_dashboard
+from lagoqueue_dashboard.look.visible import visible
 from lagoqueue_dashboard.rendering import make_environment
-from lagoqueue_dashboard.visible import visible
 from tests.dashboard import worlds
 from tests.dashboard.documents import Document, parse
 from tests.dashboard.hostile import TEXTS, Hostile

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lagoqueue_dashboard import format
+from lagoqueue_dashboard.look import format
 
 NOW = datetime(2026, 11, 23, 12, 29, 4, 120_000, tzinfo=UTC)
 

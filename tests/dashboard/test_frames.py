@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lagoqueue_dashboard.frames import frames
+from lagoqueue_dashboard.look.frames import frames
 
 TRACEBACK = """Traceback (most recent call last):
   File "/usr/lib/python3.13/asyncio/tasks.py", line 1, in run

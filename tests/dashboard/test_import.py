@@ -23,4 +23,4 @@ def test_the_go_librarys_names_are_there() -> None:
 def test_importing_it_loads_no_driver_and_no_server() -> None:
     script = "import sys, lagoqueue_dashboard; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
-    assert not {"lagoqueue_sql", "lagoqueue_dashboard.serving"} & set(loaded.stdout.split())
+    assert not {"lagoqueue_sql", "lagoqueue_dashboard.standalone.serving"} & set(loaded.stdout.split())

@@ -17,7 +17,7 @@ from starlette.routing import Mount
 
 from lagoqueue.errors import InvalidValue
 from lagoqueue_dashboard import dashboard, stand_alone
-from lagoqueue_dashboard.proxy import Prefixed
+from lagoqueue_dashboard.standalone.proxy import Prefixed
 from tests.dashboard.crawling import Page, crawl, paths
 from tests.dashboard.filled import AWKWARD, filled
 from tests.dashboard.serving import behind_proxy, on_hypercorn, on_uvicorn

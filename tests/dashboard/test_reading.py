@@ -88,12 +88,23 @@ async def test_a_read_is_new_for_a_while(store: Store, reader: Reader) -> None:
 async def test_what_takes_long_is_repeated_more_rarely(store: Store, reader: Reader, takes: float, kept: float) -> None:
     store.takes = takes
     await reader.read("key", store.load)
-    store.now += kept - 0.01
-    await reader.read("key", store.load)
-    assert store.reads == 1
-    store.now += 0.02
+    store.now += 2.01
     await reader.read("key", store.load)
     assert store.reads == 2
+    store.now += kept - 0.01
+    await reader.read("key", store.load)
+    assert store.reads == 2
+    store.now += 0.02
+    await reader.read("key", store.load)
+    assert store.reads == 3
+
+
+async def test_one_slow_read_is_no_reason_to_look_more_rarely(store: Store, reader: Reader) -> None:
+    for takes in (2.5, 0.0, 2.5, 0.0):
+        store.takes = takes
+        await reader.read("key", store.load)
+        store.now += 2.01
+    assert store.reads == 4
 
 
 async def test_after_an_action_all_is_read_anew(store: Store, reader: Reader) -> None:

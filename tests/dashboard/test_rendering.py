@@ -11,8 +11,8 @@ import pytest
 from quart import Quart
 
 from lagoqueue_dashboard import dashboard
+from lagoqueue_dashboard.look.visible import visible
 from lagoqueue_dashboard.rendering import FOLDER, PART, make_environment, render_parts
-from lagoqueue_dashboard.visible import visible
 from tests.dashboard.visits import SECRET, Visitor, by_header, served
 from tests.dashboard.worlds import World
 

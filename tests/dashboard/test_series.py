@@ -9,7 +9,7 @@ import pytest
 
 from lagoqueue.monitor import Durations, ThroughputPoint
 from lagoqueue.monitor.durations import SLOTS
-from lagoqueue_dashboard.charts import chart
+from lagoqueue_dashboard.look.charts import chart
 from lagoqueue_dashboard.series import MOST_POINTS, all_series, durations, merged, throughput
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lagoqueue_dashboard
-from lagoqueue_dashboard.visible import visible
+from lagoqueue_dashboard.look.visible import visible
 from tests.dashboard.documents import Document, parse
 from tests.dashboard.gallery import EVIL, LONG, TOKEN, Gallery, shown
 

@@ -9,7 +9,7 @@ from quart import Quart, Request
 
 from lagoqueue.monitor import Inspector
 from lagoqueue_dashboard import Viewer, dashboard
-from lagoqueue_dashboard.access import Access
+from lagoqueue_dashboard.guarding.access import Access
 from tests.dashboard.documents import Document, parse
 from tests.dashboard.small import browse
 

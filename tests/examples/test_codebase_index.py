@@ -8,9 +8,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import httpx
 import pytest
+
+T = TypeVar("T")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -125,3 +131,51 @@ def test_bad_arguments_are_usage_errors(tmp_path: Path) -> None:
         )
         assert done.returncode == 2
         assert says in done.stderr
+
+
+@pytest.mark.slow
+def test_its_dashboard_shows_the_failures_and_a_retry_runs_the_job_again(code: Path, tmp_path: Path) -> None:
+    process = start(code, tmp_path / "index.db", "--port", "0", "--stay")
+    try:
+        assert process.stdout is not None
+        address = ""
+        for line in process.stdout:
+            address = address or "".join(re.findall(r"Watch it at (\S+)", line))
+            if "go on until Ctrl-C" in line:
+                break
+        with httpx.Client(base_url=address, follow_redirects=True, timeout=20) as browser:
+            page = browser.get("failed?view=jobs").text
+            assert "broken.py" in page
+            (before,) = (job for job in failed(browser) if "broken.py" in job["error"])
+            token = re.findall(r'name="csrf_token" value="([^"]+)"', page)[0]
+            answer = browser.post(f"failed/{before['id']}/retry", data={"csrf_token": token})
+            assert "1 job was put back in the queue" in answer.text
+            (after,) = until(lambda: [job for job in failed(browser) if job["id"] == before["id"]])
+            assert after["failed_at"] > before["failed_at"]
+            assert after["attempts"] == 3
+
+            (code / "broken.py").write_text("def f(): ...\n")
+            browser.post(f"failed/{before['id']}/retry", data={"csrf_token": token})
+            until(lambda: indexed(tmp_path / "index.db") == 118)
+            assert before["id"] not in {job["id"] for job in failed(browser)}
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def failed(browser: httpx.Client) -> list[dict[str, Any]]:
+    """Return what the dashboard says of the failed jobs."""
+    answer = browser.get("api/failed?view=jobs")
+    assert answer.status_code == 200, answer.text
+    jobs: list[dict[str, Any]] = answer.json()["jobs"]
+    return jobs
+
+
+def until(looked: Callable[[], T]) -> T:
+    """Look again until there is something to see, for half a minute: what is waited for is in other processes."""
+    for _ in range(300):
+        if found := looked():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not happen within half a minute")

@@ -29,12 +29,12 @@ from lagoqueue.monitor import (
     ThroughputPoint,
     WorkerView,
 )
-from lagoqueue_dashboard.access import Access, Viewer
 from lagoqueue_dashboard.actions import Action, Done
-from lagoqueue_dashboard.asgi import stand_alone
 from lagoqueue_dashboard.blueprint import dashboard
+from lagoqueue_dashboard.guarding.access import Access, Viewer
 from lagoqueue_dashboard.payload import redact_secrets
-from lagoqueue_dashboard.proxy import Prefixed
+from lagoqueue_dashboard.standalone.asgi import stand_alone
+from lagoqueue_dashboard.standalone.proxy import Prefixed
 
 __all__ = [
     "Access",

@@ -12,10 +12,10 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from lagoqueue.errors import DuplicateJob, FailedJobNotFound, InvalidValue, ReadOnly
-from lagoqueue.monitor import FailedFilter
-from lagoqueue_dashboard.access import Viewer
+from lagoqueue.monitor import FailedFilter, FailedJobs
+from lagoqueue_dashboard.guarding.access import Viewer
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.reading import Reader
-from lagoqueue_dashboard.refused import Refused
 
 TIMEOUT = 10.0
 """Seconds that one call of the inspector may take."""
@@ -98,6 +98,16 @@ class Actions:
         Raises:
             Refused: It did not work, or it is not known whether it did.
         """
+        store = self._store()
+        if store is None:
+            return await self._one_by_one(action, ids, viewer)
+        many = store.retry_many if action == "retry" else store.forget_many
+        result = await self._call(many(FailedFilter(ids=ids)))  # so many at most go in one call
+        skipped = len(result.skipped)
+        done = Done(result.done, skipped, len(ids) - result.done - skipped)
+        return await self._told(Action(action, viewer.name, done, ids=ids))
+
+    async def _one_by_one(self, action: Many, ids: tuple[str, ...], viewer: Viewer) -> Done:
         inspector = self._reader.inspector
         done = skipped = gone = 0
         for job_id in ids:
@@ -120,8 +130,7 @@ class Actions:
             InvalidValue: `after` is not the `next` of such an action.
             Refused: It did not work, or it is not known whether it did.
         """
-        detailed = self._reader.detailed
-        store = None if detailed is None else detailed.failed_jobs
+        store = self._store()
         if store is None:
             raise InvalidValue("this inspector cannot act on all that match: select the jobs that are meant")
         many = store.retry_many if action == "retry" else store.forget_many
@@ -142,6 +151,10 @@ class Actions:
         """
         count = await self._call(self._reader.inspector.flush_failed())
         return await self._told(Action("flush", viewer.name, Done(count)))
+
+    def _store(self) -> FailedJobs | None:
+        detailed = self._reader.detailed
+        return None if detailed is None else detailed.failed_jobs
 
     async def _call(self, call: Awaitable[T]) -> T:
         """Await a call of the inspector for so long and no longer."""

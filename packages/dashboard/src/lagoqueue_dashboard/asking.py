@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from lagoqueue.errors import InvalidValue
 from lagoqueue.monitor import FailedFilter
-from lagoqueue_dashboard.access import Viewer
+from lagoqueue_dashboard.guarding.access import Viewer
 from lagoqueue_dashboard.payload import Redact
 from lagoqueue_dashboard.reading import Look
 

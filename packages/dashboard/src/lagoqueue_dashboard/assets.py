@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from quart import Response, url_for
 
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.refused import Refused
 
 _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 
@@ -16,7 +16,7 @@ class Assets:
     """The files of the folder `static`, read once."""
 
     def __init__(self) -> None:
-        folder = files(__package__) / "static"
+        folder = files("lagoqueue_dashboard") / "static"
         self._contents = {
             file.name: file.read_bytes() for file in folder.iterdir() if file.name.rpartition(".")[2] in _TYPES
         }

@@ -11,15 +11,15 @@ from lagoqueue._time import Seconds
 from lagoqueue.errors import DriverError, DuplicateJob, FailedJobNotFound, InvalidValue, JobNotFound, ReadOnly
 from lagoqueue.monitor import Inspector
 from lagoqueue_dashboard import options
-from lagoqueue_dashboard.access import Authorize
 from lagoqueue_dashboard.actions import Actions, Many, OnAction
-from lagoqueue_dashboard.csrf import Secret
-from lagoqueue_dashboard.guard import Guard
+from lagoqueue_dashboard.guarding.access import Authorize
+from lagoqueue_dashboard.guarding.csrf import Secret
+from lagoqueue_dashboard.guarding.guard import Guard
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.pages import PAGES
 from lagoqueue_dashboard.payload import Redact, redact_secrets
 from lagoqueue_dashboard.posts import Posts
 from lagoqueue_dashboard.reading import Reader
-from lagoqueue_dashboard.refused import Refused
 from lagoqueue_dashboard.views import Views
 
 REFRESH = 5.0

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 from quart import Request
 
-from lagoqueue_dashboard.access import AnyResponse
 from lagoqueue_dashboard.actions import Done
-from lagoqueue_dashboard.format import plural
+from lagoqueue_dashboard.guarding.access import AnyResponse
+from lagoqueue_dashboard.look.format import plural
 from lagoqueue_dashboard.screens.notice import Tone
 
 COOKIE = "lagoqueue_done"

@@ -12,11 +12,11 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from lagoqueue.errors import InvalidValue
 from lagoqueue_dashboard import flash, theme
-from lagoqueue_dashboard.access import Access, Viewer
 from lagoqueue_dashboard.actions import Actions, Done, Many
 from lagoqueue_dashboard.asking import checked_id, checked_ids
 from lagoqueue_dashboard.filters import FilterForm
-from lagoqueue_dashboard.guard import viewer
+from lagoqueue_dashboard.guarding.access import Access, Viewer
+from lagoqueue_dashboard.guarding.guard import viewer
 from lagoqueue_dashboard.pages import PAGES
 from lagoqueue_dashboard.rendering import url
 from lagoqueue_dashboard.views import Views

@@ -12,11 +12,11 @@ from markupsafe import escape
 from quart import current_app, has_app_context, url_for
 
 from lagoqueue.monitor import COUNT_CAP
-from lagoqueue_dashboard import charts, format
-from lagoqueue_dashboard.visible import visible
+from lagoqueue_dashboard.look import charts, format
+from lagoqueue_dashboard.look.visible import visible
 
 FOLDER = "lagoqueue_dashboard"
-"""The folder of the templates, here and in the template folder of an application that has its own."""
+"""The package, and the folder of the templates, here and in the template folder of an application that has its own."""
 
 PART = "part_"
 """How the name of a block begins that a page refreshes."""
@@ -26,7 +26,7 @@ class _AppFirst(jinja2.BaseLoader):
     """Takes a template from the application's own folder, and else from this package."""
 
     def __init__(self) -> None:
-        self._package = jinja2.PackageLoader(__package__)
+        self._package = jinja2.PackageLoader(FOLDER)
 
     def get_source(
         self, environment: jinja2.Environment, template: str

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from quart import Request, request
 
 from lagoqueue.errors import InvalidValue
-from lagoqueue_dashboard.access import AnyResponse
+from lagoqueue_dashboard.guarding.access import AnyResponse
 from lagoqueue_dashboard.rendering import url
 
 COOKIE = "lagoqueue_theme"

@@ -13,14 +13,14 @@ from quart import Response, request
 
 from lagoqueue.monitor import COUNT_CAP
 from lagoqueue_dashboard import flash, theme
-from lagoqueue_dashboard.access import Access, Viewer
 from lagoqueue_dashboard.asking import Ask
 from lagoqueue_dashboard.assets import Assets
-from lagoqueue_dashboard.guard import csrf_token, viewer
+from lagoqueue_dashboard.guarding.access import Access, Viewer
+from lagoqueue_dashboard.guarding.guard import csrf_token, viewer
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.options import Options
 from lagoqueue_dashboard.pages import Page
 from lagoqueue_dashboard.reading import Look, Reader
-from lagoqueue_dashboard.refused import Refused
 from lagoqueue_dashboard.rendering import make_environment, render, render_parts, url
 from lagoqueue_dashboard.screens import reads
 

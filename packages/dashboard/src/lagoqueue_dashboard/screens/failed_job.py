@@ -10,9 +10,9 @@ import msgspec
 from lagoqueue.errors import FailedJobNotFound, JobNotFound
 from lagoqueue.monitor import DetailedInspector, FailedJob, FailedJobs, FailedView
 from lagoqueue_dashboard.asking import Ask, checked_id
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.ids import dispatched_at
 from lagoqueue_dashboard.payload import PayloadView, Redact, show_payload
-from lagoqueue_dashboard.refused import Refused
 from lagoqueue_dashboard.screens import reads
 
 

@@ -9,9 +9,9 @@ import msgspec
 from lagoqueue.errors import JobNotFound
 from lagoqueue.monitor import DetailedInspector, JobDetail, JobView
 from lagoqueue_dashboard.asking import Ask, checked_id
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.ids import dispatched_at
 from lagoqueue_dashboard.payload import PayloadView, Redact, show_payload
-from lagoqueue_dashboard.refused import Refused
 
 
 class JobScreen(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 from lagoqueue.monitor import PAGE_SIZE, JobPage, JobView, LiveState
 from lagoqueue.monitor.paging import queue_label
 from lagoqueue_dashboard.asking import Ask
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.screens import reads
 from lagoqueue_dashboard.screens.rows import QueueRow, queue_rows
 from lagoqueue_dashboard.series import Series, all_series

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lagoqueue.monitor import COUNT_CAP, FailureGroup, WorkerView
-from lagoqueue_dashboard.format import count, duration, plural, rate
+from lagoqueue_dashboard.look.format import count, duration, plural, rate
 from lagoqueue_dashboard.screens.notice import Notice, Tone
 from lagoqueue_dashboard.screens.rows import QueueRow
 

@@ -135,7 +135,7 @@ for (const slot of all("[data-copy]")) {
 // Forms and keys.
 
 const themes = one("#themes"), { dataset } = doc.documentElement;
-themes.onsubmit = (event) => {
+if (themes) themes.onsubmit = (event) => {
   event.preventDefault();
   const body = new URLSearchParams(new FormData(themes, event.submitter));
   dataset.theme = body.get("theme");

@@ -6,8 +6,8 @@ from ipaddress import IPv6Address, ip_address
 
 from quart import Request
 
-from lagoqueue_dashboard.access import Access, Viewer
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.access import Access, Viewer
+from lagoqueue_dashboard.guarding.refused import Refused
 
 _FORWARDING = frozenset(
     {

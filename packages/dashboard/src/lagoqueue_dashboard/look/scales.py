@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from lagoqueue_dashboard.format import duration
+from lagoqueue_dashboard.look.format import duration
 
 _MOST_TICKS = 5
 

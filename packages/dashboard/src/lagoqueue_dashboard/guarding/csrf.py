@@ -13,8 +13,8 @@ from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTime
 from quart import Quart, Request
 
 from lagoqueue.errors import InvalidValue
-from lagoqueue_dashboard.access import AnyResponse
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.access import AnyResponse
+from lagoqueue_dashboard.guarding.refused import Refused
 
 FIELD = "csrf_token"
 HEADER = "X-CSRF-Token"

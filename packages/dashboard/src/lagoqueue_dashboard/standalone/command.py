@@ -15,13 +15,13 @@ from quart import Request
 from lagoqueue.errors import InvalidValue, LagoqueueError
 from lagoqueue.monitor import Inspector
 from lagoqueue_dashboard import blueprint
-from lagoqueue_dashboard.access import Access, Authorize, Viewer
-from lagoqueue_dashboard.asgi import stand_alone
-from lagoqueue_dashboard.loopback import is_loopback_name, refuse_others
-from lagoqueue_dashboard.opening import open_target, open_url
-from lagoqueue_dashboard.password import Password
-from lagoqueue_dashboard.proxy import ASGIApp, Prefixed
-from lagoqueue_dashboard.serving import listen, serve_until_signal
+from lagoqueue_dashboard.guarding.access import Access, Authorize, Viewer
+from lagoqueue_dashboard.guarding.loopback import is_loopback_name, refuse_others
+from lagoqueue_dashboard.guarding.password import Password
+from lagoqueue_dashboard.standalone.asgi import stand_alone
+from lagoqueue_dashboard.standalone.opening import open_target, open_url
+from lagoqueue_dashboard.standalone.proxy import ASGIApp, Prefixed
+from lagoqueue_dashboard.standalone.serving import listen, serve_until_signal
 
 PASSWORD = "LAGOQUEUE_DASHBOARD_PASSWORD"  # noqa: S105 - the name of the variable
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lagoqueue_dashboard.access import AnyResponse
+from lagoqueue_dashboard.guarding.access import AnyResponse
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

@@ -13,7 +13,7 @@ from quart import Request, Response, current_app
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.refused import Refused
 
 _log = logging.getLogger("lagoqueue.dashboard")
 

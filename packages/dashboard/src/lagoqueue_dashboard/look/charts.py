@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from lagoqueue_dashboard.format import duration, per_second
-from lagoqueue_dashboard.scales import Scale, Tick, linear, spans, times
+from lagoqueue_dashboard.look.format import duration, per_second
+from lagoqueue_dashboard.look.scales import Scale, Tick, linear, spans, times
 from lagoqueue_dashboard.series import Line, Series
 
 WIDTH, HEIGHT = 1000, 200

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lagoqueue.monitor import COUNT_CAP
-from lagoqueue_dashboard.frames import frames
+from lagoqueue_dashboard.look.frames import frames
 
 _LONG_ID = 16
 

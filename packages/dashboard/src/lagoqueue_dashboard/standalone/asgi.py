@@ -8,7 +8,7 @@ from quart import Blueprint, Quart, Request, redirect, url_for
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as WerkzeugResponse
 
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.refused import Refused
 
 
 class DashboardApp(Quart):

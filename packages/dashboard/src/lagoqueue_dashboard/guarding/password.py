@@ -7,7 +7,7 @@ import hmac
 from quart import Request, Response
 
 from lagoqueue.errors import InvalidValue
-from lagoqueue_dashboard.access import Access, Viewer
+from lagoqueue_dashboard.guarding.access import Access, Viewer
 
 _SHORTEST = 12
 _LONGEST_NAME = 100

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from quart import Blueprint, current_app, g, request, url_for
 
-from lagoqueue_dashboard.access import AnyResponse, Authorize, Viewer, judge
-from lagoqueue_dashboard.csrf import DoubleSubmit, Keys, Secret, check_form
-from lagoqueue_dashboard.headers import harden
-from lagoqueue_dashboard.loopback import loopback
-from lagoqueue_dashboard.origin import check_origin
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.access import AnyResponse, Authorize, Viewer, judge
+from lagoqueue_dashboard.guarding.csrf import DoubleSubmit, Keys, Secret, check_form
+from lagoqueue_dashboard.guarding.headers import harden
+from lagoqueue_dashboard.guarding.loopback import loopback
+from lagoqueue_dashboard.guarding.origin import check_origin
+from lagoqueue_dashboard.guarding.refused import Refused
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

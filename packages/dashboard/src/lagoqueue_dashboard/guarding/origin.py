@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from quart import Request
 
-from lagoqueue_dashboard.refused import Refused
+from lagoqueue_dashboard.guarding.refused import Refused
 
 _PORTS = {"http": 80, "https": 443}
 

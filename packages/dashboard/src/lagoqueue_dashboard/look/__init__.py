@@ -1,0 +1,3 @@
+"""What values look like: numbers, times, tracebacks and charts."""
+
+from __future__ import annotations
