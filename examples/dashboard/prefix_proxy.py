@@ -4,7 +4,7 @@ In nginx it is the slash at the end of `proxy_pass` that takes `/intern/jobs/` o
 
     location /intern/jobs/ {
         proxy_pass http://127.0.0.1:8000/;
-        proxy_set_header Host $host;
+        proxy_set_header Host $http_host;
         ...who the user is, as in proxy_auth.py
     }
 """

@@ -8,7 +8,7 @@ came empty, and adds a secret that only it and the application know. In nginx, w
         auth_basic_user_file /etc/nginx/users;
         proxy_set_header X-Remote-User $remote_user;
         proxy_set_header X-Proxy-Secret "the value of PROXY_SECRET";
-        proxy_set_header Host $host;
+        proxy_set_header Host $http_host;
         proxy_pass http://127.0.0.1:8000;
     }
 """

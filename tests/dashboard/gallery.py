@@ -29,7 +29,7 @@ from lagoqueue_dashboard.screens.failed import Confirmation, FailedScreen, Group
 from lagoqueue_dashboard.screens.failed_job import FailedJobScreen
 from lagoqueue_dashboard.screens.health import HealthScreen
 from lagoqueue_dashboard.screens.job import JobScreen
-from lagoqueue_dashboard.screens.notice import Notice
+from lagoqueue_dashboard.screens.notice import Notice, Tone
 from lagoqueue_dashboard.screens.overview import Overview
 from lagoqueue_dashboard.screens.queue import QueueScreen
 from lagoqueue_dashboard.screens.rows import QueueRow
@@ -101,11 +101,11 @@ QUEUES = [
 OVERVIEW = Overview(
     headline="Work is flowing, except in emails", tone="bad",
     notices=[
-        Notice("bad", "emails is falling behind.", "Its oldest job has waited 4 min, usually 3 s; 1.6 a second finish and 9 arrive. 8 jobs failed with SMTPServerDisconnected.", "emails", "SMTPServerDisconnected"),
+        Notice("bad", "emails is falling behind.", "Its oldest job has waited 4 min, usually 3 s; 1.6 a second finish and 9 arrive. 8 jobs failed with SMTPServerDisconnected.", "emails"),
         Notice("warn", "default is slower than usual.", "Its oldest job has waited 74 s.", "default"),
     ],
     waiting=1379, waiting_more=False, delayed=1442, delayed_more=False, running=33, running_more=False, failed=27, failed_more=False,
-    oldest=251.0, oldest_queue="emails", workers=5, slots=40, finished=184_203, throughput=52.1, run_p50=0.118, failed_groups=4,
+    oldest=251.0, oldest_queue="emails", workers=5, slots=40, finished=184_203, throughput=52.1, run_p50=0.118, failed_groups=4, failed_groups_more=False,
     failed_at=before(minutes=1), last_at=before(seconds=2), queues=QUEUES, chart=throughput(), problems=[],
 )  # fmt: skip
 
@@ -116,10 +116,10 @@ def evil_overview() -> Overview:
         row(LONG, "warn", pending=1, oldest=4000.0, run_p50=None, run_p95=None, spark=()),
     ]  # fmt: skip
     return Overview(
-        headline=f"{EVIL} stands still", tone="bad", notices=[Notice("bad", EVIL, LONG, EVIL, EVIL), Notice("warn", LONG)],
+        headline=f"{EVIL} stands still", tone="bad", notices=[Notice("bad", EVIL, LONG, EVIL), Notice("warn", LONG)],
         waiting=12_345_678, waiting_more=True, delayed=10_000, delayed_more=True, running=10_000, running_more=True, failed=10_000,
         failed_more=True, oldest=86400.0 * 40, oldest_queue=LONG, workers=1234, slots=123_456, finished=9_876_543_210, throughput=1234567.8,
-        run_p50=4000.0, failed_groups=1000, failed_at=before(days=400), last_at=before(days=3), queues=rows,
+        run_p50=4000.0, failed_groups=50, failed_groups_more=True, failed_at=before(days=400), last_at=before(days=3), queues=rows,
         chart=throughput(), problems=["The failed jobs could not be read: the database did not answer within 3 s.", EVIL],
     )  # fmt: skip
 
@@ -134,7 +134,7 @@ def plain_overview() -> Overview:
     return Overview(
         headline="Work is flowing", tone="good", notices=[], waiting=4, waiting_more=False, delayed=None, delayed_more=False, running=None,
         running_more=False, failed=None, failed_more=False, oldest=None, oldest_queue=None, workers=None, slots=None, finished=None,
-        throughput=12.4, run_p50=None, failed_groups=None, failed_at=None, last_at=None, queues=rows, chart=None, problems=[],
+        throughput=12.4, run_p50=None, failed_groups=None, failed_groups_more=False, failed_at=None, last_at=None, queues=rows, chart=None, problems=[],
     )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def empty_overview() -> Overview:
     return Overview(
         headline="Nothing to do yet", tone="idle", notices=[Notice("warn", "No worker is alive.", "Jobs will wait until one starts.")],
         waiting=0, waiting_more=False, delayed=0, delayed_more=False, running=0, running_more=False, failed=0, failed_more=False, oldest=None,
-        oldest_queue=None, workers=0, slots=0, finished=0, throughput=0.0, run_p50=None, failed_groups=0, failed_at=None, last_at=None,
+        oldest_queue=None, workers=0, slots=0, finished=0, throughput=0.0, run_p50=None, failed_groups=0, failed_groups_more=False, failed_at=None, last_at=None,
         queues=[], chart=Series("Jobs a second, last hour", "jobs/s", (), 10, ()), problems=[],
     )  # fmt: skip
 
@@ -239,9 +239,15 @@ GROUPS = [
 ]  # fmt: skip
 
 
+MANY_GROUPS = [
+    GroupRow(FailureGroup("KeyError", f"Task{i}", 90 - i, before(hours=2), before(minutes=i), FAILED[0].id), f"'field{i}'", "default")
+    for i in range(50)
+]  # fmt: skip
+
+
 def failed_screen(**more: Any) -> FailedScreen:
     known: dict[str, Any] = {
-        "form": FilterForm(), "view": "groups", "total": 27, "total_more": False, "groups": [], "jobs": [], "next": None, "page": None,
+        "form": FilterForm(), "view": "groups", "total": 27, "total_more": False, "groups": [], "groups_more": False, "jobs": [], "next": None, "page": None,
         "searchable": True, "queues": {"default": 19, "emails": 8}, "acts": True, "problems": [],
     }  # fmt: skip
     return FailedScreen(**(known | more))
@@ -260,6 +266,7 @@ WORKERS = [
     WorkerView("77d21d8e9a7741d2", "web-2.eu-central-1.compute.internal", 418, ("default", "emails", "reports"), 16, before(minutes=12), before(seconds=7), RESERVED * 2),
     WorkerView("9a021d8e9a7741d2", "batch-1", 90211, ("reports",), 4, before(days=9), before(seconds=11), []),
 ]  # fmt: skip
+TONES: dict[str, Tone] = dict(zip((worker.id for worker in WORKERS), ("good", "warn", "bad"), strict=True))
 HEALTH = HealthScreen(
     tone="bad", headline="The database needs you",
     checks=[
@@ -292,6 +299,7 @@ def shown() -> dict[str, Shown]:
         "failed-jobs": Shown("failed", failed_screen(view="jobs", jobs=FAILED * 2, next="cursor", form=FilterForm(queue="default", kind="SyntaxError", text="badsyntax", within="day")), {"flash": Flash("good", "3 jobs were put back in the queue.")}),
         "failed-evil": Shown("failed", failed_screen(view="jobs", jobs=EVIL_FAILED, form=EVIL_FORM, queues={EVIL: 10_000, LONG: 1}, total=10_000, total_more=True, problems=[EVIL]), {"query": {"after": EVIL}}),
         "failed-groups-evil": Shown("failed", failed_screen(groups=[GroupRow(FailureGroup(LONG, EVIL, 12_345_678, NOW, NOW, ".."), EVIL * 3, LONG)])),
+        "failed-many-groups": Shown("failed", failed_screen(groups=MANY_GROUPS, groups_more=True)),
         "failed-looks-only": Shown("failed", failed_screen(groups=GROUPS, acts=False), looks_only),
         "failed-plain": Shown("failed", failed_screen(view="jobs", jobs=FAILED, total=None, searchable=False, next="3", page=2, queues={})),
         "failed-none": Shown("failed", failed_screen(total=0, queues={}), {"nav_failed": 0}),
@@ -305,11 +313,12 @@ def shown() -> dict[str, Shown]:
         "confirm-flush": Shown("confirm", Confirmation("flush", FilterForm(), (), 27, False, None, [])),
         "confirm-evil": Shown("confirm", Confirmation("forget", EVIL_FORM, (), None, False, NOW, [EVIL]), {"query": {"back": EVIL}}),
         "confirm-none": Shown("confirm", Confirmation("retry", FilterForm(), ("gone",), 0, False, None, [])),
-        "progress": Shown("progress", Progress("retry", 12_000, 3, FilterForm(kind="SMTPServerDisconnected"), NOW, "cursor"), {"read_at": None}),
-        "workers": Shown("workers", WorkersScreen(WORKERS, True, 28, 18, ["nightly"], [])),
-        "workers-evil": Shown("workers", WorkersScreen([WorkerView(EVIL, LONG, 2**31, (EVIL, LONG), 10**6, before(days=900), NOW, AWFUL * 3)], True, 10**6, 9, [EVIL], [EVIL])),
-        "workers-none": Shown("workers", WorkersScreen([], True, 0, 0, [], [])),
-        "workers-unknown": Shown("workers", WorkersScreen([], False, 0, 0, [], [])),
+        "progress": Shown("progress", Progress("retry", 12_000, 3, FilterForm(kind="SMTPServerDisconnected"), NOW, "cursor", "view=groups&queue=default"), {"read_at": None}),
+        "progress-flush": Shown("progress", Progress("flush", 12_000, 0, FilterForm(), None, "cursor", ""), {"read_at": None}),
+        "workers": Shown("workers", WorkersScreen(WORKERS, TONES, True, 28, 18, ["nightly"], [])),
+        "workers-evil": Shown("workers", WorkersScreen([WorkerView(EVIL, LONG, 2**31, (EVIL, LONG), 10**6, before(days=900), NOW, AWFUL * 3)], {EVIL: "good"}, True, 10**6, 9, [EVIL], [EVIL])),
+        "workers-none": Shown("workers", WorkersScreen([], {}, True, 0, 0, [], [])),
+        "workers-unknown": Shown("workers", WorkersScreen([], {}, False, 0, 0, [], [])),
         "charts": Shown("charts", ChartsScreen(None, ["critical", "default", "emails"], "day", day, [])),
         "charts-evil": Shown("charts", ChartsScreen(EVIL, [LONG], "hour", (throughput(), latency(EVIL, 4000.0)), [EVIL])),
         "charts-none": Shown("charts", ChartsScreen(None, [], "hour", (), [])),

@@ -10,7 +10,8 @@ import pytest
 
 from lagoqueue import Job, dispatch
 from lagoqueue.monitor import FailedFilter, MemoryInspector
-from lagoqueue_dashboard import Access, Action, Done, actions
+from lagoqueue_dashboard import Access, Action, Done, Viewer, actions
+from lagoqueue_dashboard.reading import Reader
 from tests.dashboard.documents import parse
 from tests.dashboard.visits import MOUNT, SAME_ORIGIN, Visitor, served
 from tests.dashboard.worlds import DETAILED_WORLDS, EVERY_WORLD, Plain, Watch, Welcome, World
@@ -131,6 +132,19 @@ async def test_all_that_match_needs_an_inspector_that_can(world: World) -> None:
 
 
 @DETAILED_WORLDS
+async def test_a_flush_of_very_many_shows_how_far_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(actions, "TURN", -1.0)
+    await world.fail(*(f"job-{number}" for number in range(1005)))
+    async with Visitor(served(world.inspector)) as visitor:
+        page = parse((await visitor.post("/failed/flush")).text)
+        (form,) = (each for tag, each in page.elements if tag == "form" and "flush" in each.get("action", ""))
+        fields = {each["name"]: each["value"] for tag, each in page.elements if tag == "input"}
+        assert (await visitor.client.post(form["action"], data=_own(fields))).status_code == 303
+        assert "1,005 jobs were forgotten." in (await visitor.page("/failed")).text
+    assert await world.kept() == []
+
+
+@DETAILED_WORLDS
 async def test_an_action_on_very_many_shows_how_far_it_is(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(actions, "TURN", -1.0)
     ids = [f"job-{number}" for number in range(1005)]
@@ -240,8 +254,64 @@ async def test_the_hook_is_told_of_what_was_done_before_it_went_wrong(world: Wor
     watch.before = third_fails
     async with Visitor(served(watch.inspector, on_action=told.append)) as visitor:
         assert (await visitor.post("/failed/forget", ids=["f1", "f2", "f3"])).status_code == 503
-    assert [action.done for action in told] == [Done(2)]
+    assert [(action.done, action.certain) for action in told] == [(Done(2), False)]
     assert await world.kept() == ["f3"]
+
+
+@DETAILED_WORLDS
+@pytest.mark.parametrize("path", ["/failed/forget", "/failed/flush"])
+async def test_the_hook_is_told_of_the_turns_before_it_went_wrong(world: World, path: str) -> None:
+    told: list[Action] = []
+    await world.fail(*(f"job-{number}" for number in range(1005)))
+    watch = Watch(world.inspector)
+    calls = itertools.count(1)
+
+    async def second_fails(name: str) -> None:
+        if name == "forget_many" and next(calls) == 2:
+            raise OSError
+
+    watch.before = second_fails
+    async with Visitor(served(watch.inspector, on_action=told.append)) as visitor:
+        assert (await visitor.post(path, all="1")).status_code == 503
+    (action,) = told
+    assert (action.done.done, action.certain) == (1000, False)
+    assert len(await world.kept()) == 5
+
+
+async def test_the_hook_is_told_although_the_viewer_has_left(world: World) -> None:
+    told: list[Action] = []
+    await world.fail("f1")
+    watch, begun, go, heard = Watch(world.inspector), asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    def on_action(action: Action) -> None:
+        told.append(action)
+        heard.set()
+
+    async def slowly(name: str) -> None:
+        if name == "retry":
+            begun.set()
+            await go.wait()
+
+    watch.before = slowly
+    acting = actions.Actions(Reader(watch.inspector), on_action)
+    asked = asyncio.create_task(acting.one("retry", "f1", Viewer(Access.FULL, "ada")))
+    await begun.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    go.set()
+    await asyncio.wait_for(heard.wait(), 10)
+    assert told == [Action("retry", "ada", Done(1), ids=("f1",))]
+    assert await world.live() == ["f1"]
+
+
+async def test_a_name_cannot_write_lines_of_the_log(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    await world.fail("f1")
+    caplog.set_level("INFO", "lagoqueue.dashboard")
+    await actions.Actions(Reader(world.inspector), None).flush(None, Viewer(Access.FULL, "ada\nflush by bob"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "flush by 'ada\\nflush by bob': 1 done, 0 skipped, 0 gone"
+    ]
 
 
 @pytest.mark.parametrize("is_async", [False, True])

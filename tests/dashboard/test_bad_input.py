@@ -188,9 +188,10 @@ async def test_forged_cursors(world: World) -> None:
     assert await world.state() == before
 
 
-async def test_a_page_and_a_cursor_exclude_each_other(world: World) -> None:
+@pytest.mark.parametrize("other", [{"after": "x"}, {"queue": "mail"}, {"text": "x"}])
+async def test_a_numbered_page_goes_with_no_filter(world: World, other: dict[str, str]) -> None:
     async with Visitor(served(world.inspector)) as visitor:
-        assert "exclude each other" in (await visitor.page("/failed", 400, page="1", after="x")).text
+        assert "leave page out" in (await visitor.page("/failed", 400, page="1", **other)).text
 
 
 # --- Labels, and choices ------------------------------------------------------------------------------

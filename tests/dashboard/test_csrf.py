@@ -54,14 +54,13 @@ async def test_a_form_with_its_token_is_taken_as_often_as_it_is_sent() -> None:
     assert small.done == ["x", "x"]
 
 
-async def test_the_token_may_be_in_a_header_with_a_form_of_any_kind_and_with_json() -> None:
+async def test_the_token_may_be_in_a_header_with_a_form_of_any_kind() -> None:
     small = Small()
     async with browse(small.app()) as browser:
         headers = {"X-CSRF-Token": await open_page(browser)}
         assert (await browser.post(FLUSH, data={"why": "x"}, headers=headers)).status_code == 200
         assert (await browser.post(FLUSH, files={"why": b""}, headers=headers)).status_code == 200
-        assert (await browser.post(FLUSH, json={"csrf_token": "not looked at"}, headers=headers)).status_code == 200
-    assert len(small.done) == 3
+    assert len(small.done) == 2
 
 
 async def test_two_tabs_of_one_browser_do_not_disturb_each_other() -> None:
@@ -188,8 +187,8 @@ async def test_a_doubled_token() -> None:
         token = await open_page(browser)
         await refused(small, await send(browser, token, token))
         await refused(small, await send(browser, token, headers={"X-CSRF-Token": token}))
-        twice = [("X-CSRF-Token", token), ("X-CSRF-Token", token), ("Content-Type", "application/json")]
-        await refused(small, await browser.post(FLUSH, content="{}", headers=twice))
+        twice = [("X-CSRF-Token", token), ("X-CSRF-Token", token)]
+        await refused(small, await browser.post(FLUSH, headers=twice))
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -307,7 +306,9 @@ async def test_an_old_cookie_is_replaced_by_the_page_that_is_opened_next(clock: 
         assert (await send(browser, token)).status_code == 200
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/octet-stream", "application/xml", "text/html", ""])
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/json", "application/octet-stream", "application/xml", "text/html", ""]
+)
 async def test_content_of_another_kind(content_type: str) -> None:
     small = Small()
     async with browse(small.app()) as browser:

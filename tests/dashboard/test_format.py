@@ -135,11 +135,5 @@ def test_an_error_is_shown_without_its_kind() -> None:
     assert format.message("no such user", "ValueError") == "no such user"
 
 
-def test_a_worker_that_misses_beats_is_late() -> None:
-    assert [format.lateness(NOW - timedelta(seconds=s), NOW) for s in (0, 5, 6, 8, 9, 60)] == (
-        ["good", "good", "warn", "warn", "bad", "bad"]
-    )
-
-
 def test_each_filter_has_the_name_that_templates_use() -> None:
     assert all(function.__name__ == name for name, function in format.FILTERS.items())

@@ -51,6 +51,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Live(msgspec.Struct, forbid_unknown_fields=True):
     at: datetime
     stale: bool
+    csrf: str
     parts: dict[str, str]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from lagoqueue_dashboard.payload import (
     MOST_DEPTH,
     MOST_NODES,
     MOST_TEXT,
+    MOST_TREE,
     MOST_VALUE,
     Node,
     PayloadView,
@@ -98,21 +100,21 @@ def test_nothing() -> None:
 # --- Limits -------------------------------------------------------------------------------------------
 
 
-def test_a_megabyte() -> None:
-    view = shown(msgspec.json.encode({"text": "x" * 2**20}))
-    assert (len(view.text), view.cut, view.size) == (MOST_TEXT, True, 2**20 + 11)
+def test_a_long_text() -> None:
+    view = shown(msgspec.json.encode({"text": "x" * 200_000}))
+    assert (len(view.text), view.cut, view.size) == (MOST_TEXT, True, 200_011)
     assert leaves(view.tree) == [("text", "x" * MOST_VALUE + "…")]
     assert view.note == "It is long, so not all of it is shown."
 
 
-def test_a_megabyte_that_is_no_json() -> None:
-    view = shown(b"\xff" * 2**20)
+def test_much_that_is_no_json() -> None:
+    view = shown(b"\xff" * MOST_BYTES)
     assert (view.tree, view.cut, len(view.text)) == (None, True, 4 * MOST_TEXT)
 
 
 def test_more_than_is_decoded() -> None:
     view = shown(b'"' + b"x" * MOST_BYTES + b'"')
-    assert view == PayloadView(None, "", MOST_BYTES + 2, True, "It is too large to be shown: at most 4 MB are.")
+    assert view == PayloadView(None, "", MOST_BYTES + 2, True, "It is too large to be shown: at most 256 KB are.")
 
 
 def test_many_values() -> None:
@@ -123,6 +125,14 @@ def test_many_values() -> None:
     first = wide.tree.children[0]
     assert len(first.children) == MOST_CHILDREN + 1
     assert (first.children[-1].kind, first.children[-1].text) == ("more", "100 more")
+
+
+@pytest.mark.parametrize("value", ["x" * MOST_VALUE, "\0" * MOST_VALUE, {"k" * 5000: 1}, int("7" * 4000)])
+def test_a_tree_has_so_many_characters_at_most(value: Any) -> None:
+    view = shown(b'{"a":1}', lambda job, payload: [value] * 900)
+    assert view.cut
+    assert MOST_TREE <= sum(len(key or "") + len(text) for key, text in leaves(view.tree)) < MOST_TREE + 7 * MOST_VALUE
+    assert leaves(view.tree)[-1][1].endswith(" more")
 
 
 @pytest.mark.parametrize("depth", [MOST_DEPTH, MOST_DEPTH + 1, 500])
@@ -205,6 +215,7 @@ def test_a_hook_that_goes_wrong_shows_nothing(wrong: Any, caplog: pytest.LogCapt
 
 PAYLOADS = {
     "empty": b"",
+    "long": b'"' + b"x" * 200_000 + b'"',
     "a megabyte": b'"' + b"x" * 2**20 + b'"',
     "five megabytes": b'"' + b"x" * 5 * 2**20 + b'"',
     "no UTF-8": b"\xff\xfe\xfd",
@@ -237,6 +248,24 @@ async def test_pages_of_payloads(world: World) -> None:
 
 
 @DETAILED_WORLDS
+async def test_payloads_are_made_ready_beside_the_event_loop(world: World) -> None:
+    """Which one with very many values would hold up, and with it whatever else the process does."""
+    await world.fail("f1", payload=b"{}")
+    await world.queue.push(Job("j1", "Welcome", b"{}", queue="default"))
+    threads: list[int] = []
+
+    def redact(job: Job, payload: Any) -> Any:
+        threads.append(threading.get_ident())
+        return payload
+
+    async with Visitor(served(world.inspector, redact=redact)) as visitor:
+        await visitor.page("/failed/job", id="f1")
+        await visitor.page("/job", id="j1")
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
+
+
+@DETAILED_WORLDS
 async def test_lists_never_show_payloads(world: World) -> None:
     await world.fail("f1", payload=b'{"mark":"zanzibar"}')
     await world.queue.push(Job("j1", "Welcome", b'{"mark":"zanzibar"}', queue="default"))
@@ -257,7 +286,7 @@ async def test_payloads_are_not_remembered(world: World, monkeypatch: pytest.Mon
         init(self, inspector)
 
     monkeypatch.setattr(reading.Reader, "__init__", remembered)
-    payload = b'"' + b"x" * 2**20 + b'"'
+    payload = b'"' + b"x" * 2**17 + b'"'
     await world.fail("f1", payload=payload)
     await world.queue.push(Job("j1", "Welcome", payload, queue="default"))
     await world.queue.push(Job("f1", "Welcome", payload, queue="default"))
@@ -265,6 +294,6 @@ async def test_payloads_are_not_remembered(world: World, monkeypatch: pytest.Mon
         await visitor.page("/failed/job", id="f1")
         await visitor.page("/job", id="j1")
     (reader,) = made
-    kept = [kept.reading.value for kept in reader._kept.values()]
+    kept = [kept.reading.value for kept in (*reader._kept.values(), *reader._chosen.values())]
     assert len(kept) > 3
     assert len(str(kept)) < 2**19

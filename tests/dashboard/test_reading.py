@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,6 +106,28 @@ async def test_one_slow_read_is_no_reason_to_look_more_rarely(store: Store, read
         await reader.read("key", store.load)
         store.now += 2.01
     assert store.reads == 4
+
+
+@pytest.mark.parametrize(("takes", "kept"), [(0.0, 2.0), (0.05, 5.0), (3.0, 15.0)])
+async def test_what_fails_slowly_is_tried_again_more_rarely(
+    store: Store, reader: Reader, takes: float, kept: float
+) -> None:
+    store.takes, store.error = takes, OSError()
+    await reader.read("key", store.load)
+    store.now += kept - 0.01
+    await reader.read("key", store.load)
+    assert store.reads == 1
+    store.error = None
+    store.now += 0.02
+    assert (await reader.read("key", store.load)).value == 2
+
+
+async def test_the_first_success_is_seen_soon_however_long_a_success_is_kept(store: Store, reader: Reader) -> None:
+    store.error = OSError()
+    await reader.read("key", store.load, keep=60.0)
+    store.error = None
+    store.now += reading.AGAIN
+    assert (await reader.read("key", store.load, keep=60.0)).problem is None
 
 
 async def test_after_an_action_all_is_read_anew(store: Store, reader: Reader) -> None:
@@ -232,7 +255,8 @@ async def test_a_read_that_will_not_be_cancelled_is_given_up_too(
 
     try:
         for _ in range(3):
-            asking = asyncio.create_task(reader.read("key", stubborn, keep=0.0))
+            reader.forget()  # or the failure would be kept
+            asking = asyncio.create_task(reader.read("key", stubborn))
             done, _pending = await asyncio.wait({asking}, timeout=5)
             assert done
             assert asking.result().problem is not None
@@ -240,7 +264,8 @@ async def test_a_read_that_will_not_be_cancelled_is_given_up_too(
     finally:
         end.set()
     await soon()
-    assert (await reader.read("key", stubborn, keep=0.0)).value == 1
+    reader.forget()
+    assert (await reader.read("key", stubborn)).value == 1
 
 
 async def test_reads_that_are_remembered_are_few(store: Store, reader: Reader) -> None:
@@ -255,6 +280,62 @@ async def test_reads_that_are_remembered_are_few(store: Store, reader: Reader) -
     await reader.read(0, store.load)
     assert store.reads == reads + 1
     assert len(reader._kept) == reading.MOST
+
+
+# --- What viewers choose ------------------------------------------------------------------------------
+
+
+async def test_many_searches_of_one_viewer_do_not_keep_an_inspector_from_the_others(reader: Reader) -> None:
+    one_at_a_time, begun = asyncio.Lock(), []
+
+    async def load(name: object) -> object:
+        async with one_at_a_time:
+            begun.append(name)
+            await asyncio.sleep(0)
+        return name
+
+    look = Look(reader)
+    searches = [asyncio.create_task(look.read("found", number, partial(load, number), None)) for number in range(50)]
+    await soon(*searches)
+    assert await look.read("the counters", None, lambda: load("counters"), None) == "counters"
+    assert begun.index("counters") <= 5
+    assert await asyncio.gather(*searches) == list(range(50))
+    assert look.problems == []
+
+
+async def test_a_search_waits_for_its_turn_no_longer_than_for_an_answer(
+    store: Store, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "TIMEOUT", 0.02)
+    store.open.clear()
+    answers = await asyncio.gather(*(reader.read(number, store.load, chosen=True) for number in range(10)))
+    assert {answer.problem for answer in answers} == {"no answer within 0.02 s"}
+    assert store.reads < 10
+    store.open.set()
+    assert (await reader.read("next", store.load, chosen=True)).problem is None
+
+
+def test_turns_are_of_one_event_loop(store: Store, reader: Reader) -> None:
+    async def many() -> set[str | None]:
+        answers = await asyncio.gather(*(reader.read(number, store.load, chosen=True) for number in range(10)))
+        return {answer.problem for answer in answers}
+
+    assert asyncio.run(many()) == {None}
+    store.now += 3
+    assert asyncio.run(many()) == {None}
+    assert store.reads == 20
+
+
+async def test_few_reads_of_what_was_chosen_are_remembered(store: Store, reader: Reader) -> None:
+    await reader.read("common", store.load, keep=1e6)
+    for number in range(reading.MOST + 50):
+        await reader.read(number, store.load, keep=1e6, chosen=True)
+    assert len(reader._chosen) == reading.MOST_CHOSEN
+    assert (await reader.read("common", store.load)).value == 1
+    reader.forget()
+    reads = store.reads
+    await reader.read(reading.MOST + 49, store.load, chosen=True)
+    assert store.reads == reads + 1
 
 
 def test_two_event_loops_one_after_the_other(store: Store, reader: Reader) -> None:

@@ -56,7 +56,7 @@ def test_a_name_that_is_missing_is_an_error() -> None:
 def test_text_from_outside_is_made_visible_but_markup_is_not_touched() -> None:
     environment = make_environment(str)
     render: Any = environment.from_string("{{ a }}|{{ a|verbatim }}|{{ a|quoted }}").render
-    assert render(a="\u202e<") == "\\u202e&lt;|\u202e&lt;|%E2%80%AE%3C"
+    assert render(a="\u202e<") == "\\u202e&lt;|\u202e&lt;|%E2%80%AE&lt;"
     assert render(a="a\r\nb") == "a\\x0d\nb|a\r\nb|a%0D%0Ab"
 
 

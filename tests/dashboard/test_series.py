@@ -47,8 +47,33 @@ def test_points_are_put_together_without_changing_the_rate(number: int) -> None:
     assert series is not None
     assert 2 <= len(series.at) <= MOST_POINTS
     assert set(series.lines[0].values) == {3.0}
-    assert series.at[-1] + timedelta(seconds=series.step) == START + timedelta(seconds=10 * number)
+    assert timedelta() < START + timedelta(seconds=10 * number) - series.at[-1] <= timedelta(seconds=series.step)
     assert {later - at for at, later in zip(series.at, series.at[1:], strict=False)} == {timedelta(seconds=series.step)}
+
+
+@pytest.mark.parametrize(("number", "step"), [(360, 10), (288, 300)])
+def test_a_refreshed_chart_shows_the_same_peaks(number: int, step: int) -> None:
+    history = [
+        ThroughputPoint(point.at, processed=place * place % 97, run=taken(place % SLOTS))
+        for place, point in enumerate(points(number + 5, step))
+    ]
+
+    def seen(first: int) -> list[tuple[Any, ...]]:
+        rates, times, _ = all_series(history[first : first + number], "hour")
+        assert rates.at == times.at
+        assert len(rates.at) <= MOST_POINTS
+        return list(zip(rates.at, *(line.values for line in (*rates.lines, *times.lines)), strict=True))
+
+    before = seen(0)
+    for moved in range(1, 6):
+        assert len(set(before) & set(seen(moved))) >= len(before) - 3
+
+
+def test_the_newest_points_have_their_rate_before_their_group_is_full() -> None:
+    series = throughput(points(361, processed=30), "hour")
+    assert series is not None
+    assert series.at[-1] == START + timedelta(seconds=3600)
+    assert series.lines[0].values[-1] == 3.0
 
 
 def test_durations_have_gaps_where_nothing_was_done() -> None:

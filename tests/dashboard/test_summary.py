@@ -28,7 +28,7 @@ def worker(*labels: str) -> WorkerView:
 def said(
     rows: Sequence[QueueRow], workers: list[WorkerView] | None = None, last_at: datetime | None = None, **pushed: int
 ) -> tuple[str, str, list[str]]:
-    headline, tone, notices = summarise(Standing(rows, workers, last_at, (), pushed))
+    headline, tone, notices = summarise(Standing(rows, workers, last_at, pushed))
     return headline, tone, [f"{notice.title} {notice.text}".strip() for notice in notices]
 
 
@@ -51,10 +51,18 @@ SERVED = [worker("mail", "bulk", "c")]
         ([row(pending=10_000)], [], "No worker is running, and 10,000+ jobs wait", "bad"),
         ([row(pending=1, oldest=100.0)], SERVED, "Work stands still", "bad"),
         ([row(pending=1, oldest=100.0)], None, "Work stands still", "bad"),
-        ([row(pending=1, oldest=100.0, reserved=1)], SERVED, "Work is flowing, except in mail", "warn"),
-        ([row(pending=1, oldest=300.0, throughput=1.0)], SERVED, "Work is flowing, except in mail", "bad"),
+        ([row(pending=1, oldest=5000.0, reserved=4)], SERVED, "Work stands still", "bad"),  # all handlers hang
+        ([row(reserved=10)], [], "No worker is running, and 10 jobs were left unfinished", "bad"),
+        ([row(reserved=1)], [], "No worker is running, and 1 job was left unfinished", "bad"),
+        ([row(delayed=1)], [], "No worker is running, and 1 job will be due", "warn"),
+        ([row()], [], "All work is done", "idle"),
+        ([row(pending=1, oldest=300.0, throughput=1.0)], SERVED, "Work is falling behind in mail", "bad"),
         (
-            [row(pending=1, oldest=100.0, throughput=1.0), row("bulk", pending=1, oldest=90.0)],
+            [
+                row(pending=1, oldest=100.0, throughput=1.0),
+                row("bulk", pending=1, oldest=90.0),
+                row("c", throughput=9.0),
+            ],
             SERVED,
             "Work is flowing, except in bulk and mail",
             "warn",
@@ -62,10 +70,11 @@ SERVED = [worker("mail", "bulk", "c")]
         (
             [row(label, pending=1, oldest=100.0, throughput=1.0) for label in ("mail", "bulk", "c")],
             SERVED,
-            "Work is flowing, except in 3 queues",
+            "Work is falling behind in 3 queues",
             "warn",
         ),
-        ([row(pending=1), row("x", pending=1)], SERVED, "Work is flowing, except in x", "bad"),
+        ([row(pending=1, throughput=1.0), row("x", pending=1)], SERVED, "Work is flowing, except in x", "bad"),
+        ([row("x", pending=6_000), row("y", pending=6_000)], [], "No worker is running, and 12,000 jobs wait", "bad"),
     ],
 )
 def test_the_headline(rows: list[QueueRow], workers: list[WorkerView] | None, headline: str, tone: str) -> None:
@@ -80,13 +89,13 @@ def test_without_workers_the_last_job_is_told() -> None:
 
 def test_work_that_was_done_lately_does_not_stand_still() -> None:
     rows = [row(pending=1, oldest=100.0)]
-    assert said(rows, SERVED, datetime.now(UTC))[0] == "Work is flowing, except in mail"
+    assert said(rows, SERVED, datetime.now(UTC))[0] == "Work is falling behind in mail"
 
 
 def test_a_queue_without_a_worker() -> None:
     _, tone, notices = said([row(pending=1), row("x", pending=2)], SERVED)
     assert tone == "bad"
-    assert notices == ["No worker serves x. 2 jobs wait there, and the 1 worker that runs pop other queues."]
+    assert notices == ["No worker serves x. 2 jobs wait there. The 1 worker that runs serves other queues."]
 
 
 def test_a_queue_that_falls_behind() -> None:

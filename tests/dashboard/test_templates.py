@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -139,7 +140,7 @@ async def test_ids_that_no_path_can_hold_go_as_a_field(gallery: Gallery) -> None
     retries = [attributes for tag, attributes in document.elements if tag == "button" and "formaction" in attributes]
     assert [(attributes["formaction"], attributes["name"], attributes["value"]) for attributes in retries] == [
         ("/admin/queues/failed/retry", "ids", ".."),
-        ("/admin/queues/failed/retry", "ids", "a%2Fb%0D%0Ac"),
+        ("/admin/queues/failed/retry", "ids", "a/b%0D%0Ac"),
     ]
     usual = await page(gallery, "failed-jobs")
     assert "/admin/queues/failed/019362f0-7a1c-7c31-9b1e-000000000000/retry" in usual.urls
@@ -167,7 +168,7 @@ async def test_an_action_on_many_is_confirmed_with_its_number(gallery: Gallery) 
     selected = await page(gallery, "confirm-forget")
     assert "Forget 17 failed jobs?" in selected.text
     assert "This cannot be undone." in selected.text
-    assert selected.inputs("ids")[0] == "a%2Fb%0D%0Ac"
+    assert selected.inputs("ids")[0] == "a/b%0D%0Ac"
     assert len(selected.inputs("ids")) == 17
     assert selected.inputs("all") == []
     assert "/admin/queues/failed?view=jobs&queue=default" in selected.urls
@@ -185,6 +186,46 @@ async def test_what_goes_on_says_how_far_it_is(gallery: Gallery) -> None:
         ["1"],
     ]
     assert any("data-continue" in attributes for tag, attributes in document.elements if tag == "form")
+
+
+async def test_what_goes_on_returns_to_the_list_that_one_came_from(gallery: Gallery) -> None:
+    document = await page(gallery, "progress")
+    assert document.inputs("back") == ["view=groups&queue=default"]
+    assert "/admin/queues/failed?view=groups&queue=default" in document.urls
+
+
+async def test_flushing_goes_on_as_flushing(gallery: Gallery) -> None:
+    assert "/admin/queues/failed/flush" in (await page(gallery, "progress-flush")).urls
+
+
+@pytest.mark.parametrize("name", ["failed", "failed-jobs"])
+async def test_each_link_that_asks_to_confirm_knows_the_list(gallery: Gallery, name: str) -> None:
+    document = await page(gallery, name)
+    form = EXAMPLES[name].screen.form.query | {"view": EXAMPLES[name].screen.view}
+    asking = [parse_qs(urlsplit(url).query) for url in document.urls if "/confirm?" in url]
+    assert len(asking) > 4
+    assert all(dict(parse_qsl(query["back"][0])) == form for query in asking)
+
+
+async def test_more_groups_than_are_shown_are_told(gallery: Gallery) -> None:
+    document = await page(gallery, "failed-many-groups")
+    assert "50+ reasons" in document.text
+    assert "These are the 50 largest." in document.text
+    assert "largest" not in (await page(gallery, "failed")).text
+    assert "50+ reasons" in (await page(gallery, "overview-evil")).text
+
+
+async def test_a_worker_that_is_late_is_marked(gallery: Gallery) -> None:
+    html = await gallery.page("workers")
+    assert re.findall(r'<span class="(\w*)">last heard', html) == ["", "warn", "bad"]
+
+
+async def test_the_title_of_a_tab_stays_true(gallery: Gallery) -> None:
+    """A page that is not seen is not refreshed, so its title must not say how things stand."""
+    titles = {
+        re.findall("<title>(.*?)</title>", await gallery.page(name))[0] for name in ("overview", "overview-plain")
+    }
+    assert titles == {"Overview · lagoqueue production"}
 
 
 async def test_what_an_inspector_does_not_tell_has_no_column(gallery: Gallery) -> None:
@@ -213,7 +254,7 @@ async def test_a_row_of_the_table_has_a_cell_for_each_column(gallery: Gallery) -
         ("failed-none", "Nothing has failed."),
         ("failed-no-match", "Nothing matches these filters."),
         ("queue-empty", "Nothing waits in this queue."),
-        ("charts-none", "Nobody keeps a history here."),
+        ("charts-none", "No history is recorded."),
         ("health-none", "There is nothing to check."),
         ("confirm-none", "No failed job is meant any more"),
     ],

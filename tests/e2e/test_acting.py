@@ -142,6 +142,45 @@ async def test_a_double_click_retries_once(page: Page, shop: Shop) -> None:
     assert shop.sent == ["ann@example.org"]
 
 
+async def test_what_led_nowhere_can_be_tried_again_and_others_at_once(page: Page, shop: Shop) -> None:
+    await shop.fail(ImportFile("if"), SendWelcomeEmail("ann@example.org"))
+    await page.clock.install()
+    await page.goto(JOBS)
+    # For the page it is the same as when one stops a slow answer: the window stays where it is.
+    await page.route("**/retry", lambda route: route.fulfill(status=204))
+    for name in ("ImportFile", "SendWelcomeEmail"):
+        async with page.expect_request("**/retry"):
+            await row(page, name).get_by_role("button", name="Retry").click()
+    retry = row(page, "ImportFile").get_by_role("button", name="Retry")
+    await expect(retry).to_be_disabled()
+    await page.clock.run_for(10_000)
+    await page.unroute("**/retry")
+    await retry.click()
+    await expect(page.get_by_role("status")).to_have_text("1 job was put back in the queue.")
+    assert await shop.failed() == 1
+
+
+async def test_one_returns_to_the_list_as_it_was_filtered(either: Page, shop: Shop) -> None:
+    await shop.fail(ImportFile("if"), *PEOPLE)
+    await either.goto(f"{FAILED}?queue=emails")
+    await row(either, "SMTPServerDisconnected").get_by_role("link", name="Forget 3 jobs").click()
+    await either.get_by_role("link", name="Cancel").click()
+    await expect(either.get_by_role("heading", level=1)).to_have_text("3 failed jobs match, 1 reason")
+    await row(either, "SMTPServerDisconnected").get_by_role("link", name="Forget 3 jobs").click()
+    await either.get_by_role("button", name="Forget 3 failed jobs").click()
+    await expect(either.get_by_role("status")).to_have_text("3 jobs were forgotten.")
+    await expect(either.get_by_role("link", name="Remove the filter: queue emails")).to_be_visible()
+    await expect(either.get_by_role("link", name="Remove the filter: kind")).to_have_count(0)
+
+
+async def test_who_may_only_look_is_not_asked_to_confirm(either: Page, windows: Windows, shop: Shop) -> None:
+    windows.expect("status of 403")
+    await shop.fail(ImportFile("if"))
+    await either.goto(f"{READERS}failed/confirm?action=flush")
+    await expect(either.get_by_role("heading", level=1)).to_have_text("You may only look")
+    await expect(either.get_by_role("main").get_by_role("button")).to_have_count(0)
+
+
 @pytest.mark.parametrize("path", ["failed", "failed?view=jobs", "failed/job"])
 async def test_who_may_only_look_is_offered_nothing_to_do(either: Page, shop: Shop, path: str) -> None:
     await shop.fail(ImportFile("if"))

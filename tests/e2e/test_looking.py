@@ -44,7 +44,7 @@ async def test_workers_are_shown_with_what_they_run(either: Page, shop: Shop) ->
         await expect(either.get_by_role("heading", level=1)).to_have_text("PackParcel is running")
 
 
-async def test_failed_jobs_are_found_by_queue_and_text_and_the_filters_are_taken_away_again(
+async def test_failed_jobs_are_found_by_queue_name_and_text_and_the_filters_are_taken_away_again(
     either: Page, shop: Shop
 ) -> None:
     await shop.fail(
@@ -58,12 +58,16 @@ async def test_failed_jobs_are_found_by_queue_and_text_and_the_filters_are_taken
     await search.get_by_role("button", name="Search").click()
     await expect(heading).to_have_text("3 failed jobs match, 1 reason")
     await either.get_by_role("link", name="Remove the filter: queue emails").click()
+    await search.get_by_label("Job name").fill("ImportFile")
+    await search.get_by_role("button", name="Search").click()
+    await expect(heading).to_have_text("2 failed jobs match, 1 reason")
     await search.get_by_label("Error contains").fill("decimal literal")
     await search.get_by_role("button", name="Search").click()
     await expect(heading).to_have_text("1 failed job matches, 1 reason")
     await either.get_by_role("link", name="One by one").click()
     await expect(heading).to_have_text("1 failed job matches")
-    await expect(either.get_by_role("listitem").filter(has_text="ImportFile")).to_have_count(1)
+    rows = either.get_by_role("region", name="Failed jobs").get_by_role("listitem")
+    await expect(rows.filter(has_text="ImportFile")).to_have_count(1)
     await search.get_by_label("Error contains").fill("nothing says this")
     await search.get_by_role("button", name="Search").click()
     await expect(heading).to_have_text("No failed job matches")

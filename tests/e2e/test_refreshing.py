@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ LIVE = "**/queues/api/live/**"
 
 TURN_HIDDEN = """(hidden) => {
   Object.defineProperty(document, "hidden", { configurable: true, value: hidden });
-  document.dispatchEvent(new Event("visibilitychange"));
+  document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
 }"""
 
 
@@ -78,6 +79,36 @@ async def test_what_has_the_focus_keeps_it_and_what_was_typed_stays(page: Page, 
     await page.get_by_role("searchbox").focus()
     await expect(link).to_have_count(2)
     await expect(page.get_by_role("searchbox")).to_have_value("half a wo")
+
+
+async def test_a_page_says_that_it_holds_something_back_and_how_old_that_is(page: Page, shop: Shop) -> None:
+    await shop.fail(SendWelcomeEmail("ann@example.org"))
+    await page.goto(JOBS)
+    held, age, heading = page.get_by_text("a part that you use is held"), page.locator("#read-at"), page.locator("h1")
+    await expect(age).to_have_text(re.compile("ago|now"))
+    await expect(held).to_be_hidden()
+    await page.get_by_role("link", name="SendWelcomeEmail").focus()
+    await shop.fail(SendWelcomeEmail("bob@example.org"))
+    await expect(held).to_be_visible()
+    await expect(age).to_have_text(re.compile(r"\d:\d\d:\d\d"))
+    shown = await age.inner_text()
+    await expect(heading).to_have_text("2 failed jobs")
+    await shop.fail(SendWelcomeEmail("cy@example.org"))
+    await expect(heading).to_have_text("3 failed jobs")
+    assert await age.inner_text() == shown
+    await page.get_by_role("searchbox").focus()
+    await expect(held).to_be_hidden()
+    await expect(age).to_have_text(re.compile("ago|now"))
+
+
+async def test_the_forms_of_an_open_page_get_new_tokens(page: Page, shop: Shop) -> None:
+    await shop.fail(SendWelcomeEmail("ann@example.org"))
+    await page.goto(JOBS)
+    await page.evaluate("for (const field of document.getElementsByName('csrf_token')) field.value = 'of last night'")
+    await shop.fail(ImportFile("if"))
+    await expect(page.get_by_role("heading", level=1)).to_have_text("2 failed jobs")
+    await page.get_by_role("listitem").filter(has_text="ImportFile").get_by_role("button", name="Retry").click()
+    await expect(page.get_by_role("status")).to_have_text("1 job was put back in the queue.")
 
 
 async def test_all_on_the_page_are_selected_at_once_and_counted(page: Page, shop: Shop) -> None:

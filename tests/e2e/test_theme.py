@@ -39,6 +39,14 @@ async def test_the_switch_lasts_over_reloads_and_pages_and_can_be_given_back(eit
     await looks(either, DARK)
 
 
+async def test_a_theme_that_is_refused_says_why(page: Page, windows: Windows) -> None:
+    windows.expect("status of 403")
+    await page.goto("/queues/failed/confirm?action=flush")
+    await page.evaluate("document.querySelector('#themes [name=csrf_token]').value = 'of last night'")
+    await page.get_by_role("button", name="Dark", exact=True).click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("This page is out of date")
+
+
 async def test_who_may_only_look_may_switch_too(either: Page) -> None:
     await either.emulate_media(color_scheme="dark")
     await either.goto(READERS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from lagoqueue import Job, MemoryQueue, Worker, dispatch
-from lagoqueue.monitor import Durations, History, MemoryInspector, ThroughputPoint, history_points
+from lagoqueue.monitor import Durations, History, MemoryInspector, ThroughputPoint, history_points, tally
 from lagoqueue.monitor.durations import SLOTS, slot_of
 from lagoqueue.observer import Observer
 from lagoqueue.testing import ManualClock, drain
@@ -93,6 +94,23 @@ def test_events_are_counted_in_their_ten_seconds_under_their_label() -> None:
     now[0] += 300
     day = ThroughputPoint(at(0), pushed=2, processed=1, failed=1, retried=1, run=took(0.1))
     assert busy(history.points(minutes=1_440)) == [day]
+
+
+def test_counting_does_not_wait_for_the_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [START + 0.0]
+    history = History(clock=lambda: now[0])
+    history.processed(job(), 0.1)
+    now[0] += 10
+    held: list[bool] = []
+
+    def total(rows: Collection[Sequence[int]]) -> Sequence[int]:
+        held.append(history._lock.locked())
+        return tally.total(rows)
+
+    monkeypatch.setattr("lagoqueue.monitor.history.total", total)
+    assert [point.processed for point in busy(history.points())] == [1]
+    assert [sum(row.processed) for row in history.activity()] == [1]
+    assert held == [False, False]
 
 
 def test_a_job_waits_from_when_it_is_due_until_it_is_started() -> None:

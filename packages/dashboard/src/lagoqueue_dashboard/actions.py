@@ -27,6 +27,9 @@ Many = Literal["retry", "forget"]
 
 T = TypeVar("T")
 
+_Work = Callable[["_Count"], Awaitable[None]]
+"""Does an action, and counts what it has done so far."""
+
 _log = logging.getLogger("lagoqueue.dashboard")
 
 
@@ -52,7 +55,8 @@ class Action(msgspec.Struct, frozen=True):
     Attributes:
         action: "retry", "forget" or "flush".
         viewer: Who did it: the name that `authorize` gave, or "".
-        done: What it did.
+        done: What it did, as far as that is known.
+        certain: False where the store had trouble, so that more may have been done than is known.
         ids: The jobs that were meant by their ids; () when by a filter.
         filter: The filter by which jobs were meant; None when by ids, and for a flush.
     """
@@ -60,6 +64,7 @@ class Action(msgspec.Struct, frozen=True):
     action: str
     viewer: str
     done: Done
+    certain: bool = True
     ids: tuple[str, ...] = ()
     filter: FailedFilter | None = None
 
@@ -68,8 +73,25 @@ OnAction = Callable[[Action], Any]
 """Called after each action; may return an awaitable. What it raises is logged: the action is done already."""
 
 
+class _Uncertain(Refused):
+    """It is not known whether an action worked."""
+
+
+class _Count:
+    """What an action has done so far; its attributes are those of `Done`."""
+
+    def __init__(self) -> None:
+        self.done = self.skipped = self.gone = 0
+        self.next: str | None = None
+
+    def result(self) -> Done:
+        return Done(self.done, self.skipped, self.gone, self.next)
+
+
 class Actions:
     """Retries and drops failed jobs.
+
+    An action goes on when its viewer leaves: the audit hook must hear of all that was done.
 
     Args:
         reader: Whose inspector acts, and which reads anew afterwards.
@@ -79,6 +101,7 @@ class Actions:
     def __init__(self, reader: Reader, on_action: OnAction | None) -> None:
         self._reader = reader
         self._on_action = on_action
+        self._under_way: set[asyncio.Task[Done]] = set()
 
     async def one(self, action: Many, job_id: str, viewer: Viewer) -> Done:
         """Retry or drop one failed job.
@@ -88,9 +111,12 @@ class Actions:
             DuplicateJob: A job with this id is live; the record is kept.
             Refused: It did not work, or it is not known whether it did.
         """
-        inspector = self._reader.inspector
-        await self._call(inspector.retry(job_id) if action == "retry" else inspector.forget(job_id))
-        return await self._told(Action(action, viewer.name, Done(1), ids=(job_id,)))
+
+        async def work(count: _Count) -> None:
+            await self._call(self._single(action, job_id))
+            count.done = 1
+
+        return await self._finished(work, Action(action, viewer.name, Done(), ids=(job_id,)))
 
     async def selected(self, action: Many, ids: tuple[str, ...], viewer: Viewer) -> Done:
         """Retry or drop the failed jobs with these ids; those that are gone already are counted.
@@ -98,30 +124,26 @@ class Actions:
         Raises:
             Refused: It did not work, or it is not known whether it did.
         """
-        store = self._store()
-        if store is None:
-            return await self._one_by_one(action, ids, viewer)
-        many = store.retry_many if action == "retry" else store.forget_many
-        result = await self._call(many(FailedFilter(ids=ids)))  # so many at most go in one call
-        skipped = len(result.skipped)
-        done = Done(result.done, skipped, len(ids) - result.done - skipped)
-        return await self._told(Action(action, viewer.name, done, ids=ids))
 
-    async def _one_by_one(self, action: Many, ids: tuple[str, ...], viewer: Viewer) -> Done:
-        inspector = self._reader.inspector
-        done = skipped = gone = 0
-        for job_id in ids:
-            try:
-                await self._call(inspector.retry(job_id) if action == "retry" else inspector.forget(job_id))
-                done += 1
-            except FailedJobNotFound:
-                gone += 1
-            except DuplicateJob:
-                skipped += 1
-            except Refused:
-                await self._told(Action(action, viewer.name, Done(done, skipped, gone), ids=ids))
-                raise
-        return await self._told(Action(action, viewer.name, Done(done, skipped, gone), ids=ids))
+        async def at_once(count: _Count) -> None:
+            meant = FailedFilter(ids=ids)
+            await self._turn(action, meant, count)
+            while count.next is not None:
+                await self._turn(action, meant, count, count.next)
+            count.gone = len(ids) - count.done - count.skipped
+
+        async def one_by_one(count: _Count) -> None:
+            for job_id in ids:
+                try:
+                    await self._call(self._single(action, job_id))
+                    count.done += 1
+                except FailedJobNotFound:
+                    count.gone += 1
+                except DuplicateJob:
+                    count.skipped += 1
+
+        work = one_by_one if self._store() is None else at_once
+        return await self._finished(work, Action(action, viewer.name, Done(), ids=ids))
 
     async def matching(self, action: Many, meant: FailedFilter, after: str | None, viewer: Viewer) -> Done:
         """Retry or drop the failed jobs that a filter means, as many as a few seconds allow.
@@ -130,31 +152,79 @@ class Actions:
             InvalidValue: `after` is not the `next` of such an action.
             Refused: It did not work, or it is not known whether it did.
         """
-        store = self._store()
-        if store is None:
+        if self._store() is None:
             raise InvalidValue("this inspector cannot act on all that match: select the jobs that are meant")
-        many = store.retry_many if action == "retry" else store.forget_many
-        done = skipped = 0
-        began = time.monotonic()
-        while True:
-            result = await self._call(many(meant, after=after))
-            done, skipped, after = done + result.done, skipped + len(result.skipped), result.next
-            if after is None or time.monotonic() - began > TURN:
-                break
-        return await self._told(Action(action, viewer.name, Done(done, skipped, next=after), filter=meant))
 
-    async def flush(self, viewer: Viewer) -> Done:
-        """Drop every failed job.
+        async def work(count: _Count) -> None:
+            await self._turn(action, meant, count, after)
+
+        return await self._finished(work, Action(action, viewer.name, Done(), filter=meant))
+
+    async def flush(self, after: str | None, viewer: Viewer) -> Done:
+        """Drop every failed job, or as many as a few seconds allow.
 
         Raises:
+            InvalidValue: `after` is not the `next` of a flush.
             Refused: It did not work, or it is not known whether it did.
         """
-        count = await self._call(self._reader.inspector.flush_failed())
-        return await self._told(Action("flush", viewer.name, Done(count)))
+
+        async def work(count: _Count) -> None:
+            if self._store() is None:
+                count.done = await self._call(self._reader.inspector.flush_failed())
+            else:
+                await self._turn("forget", FailedFilter(), count, after)
+
+        return await self._finished(work, Action("flush", viewer.name, Done()))
+
+    # --- Doing it -------------------------------------------------------------------------------------
 
     def _store(self) -> FailedJobs | None:
         detailed = self._reader.detailed
         return None if detailed is None else detailed.failed_jobs
+
+    def _single(self, action: Many, job_id: str) -> Awaitable[None]:
+        inspector = self._reader.inspector
+        return inspector.retry(job_id) if action == "retry" else inspector.forget(job_id)
+
+    async def _turn(self, action: Many, meant: FailedFilter, count: _Count, after: str | None = None) -> None:
+        """Act on what a filter means until all is done or the turn is over."""
+        store = self._store()
+        assert store is not None
+        many = store.retry_many if action == "retry" else store.forget_many
+        began = time.monotonic()
+        count.next = after
+        while True:
+            result = await self._call(many(meant, after=count.next))
+            count.done, count.skipped, count.next = (
+                count.done + result.done,
+                count.skipped + len(result.skipped),
+                result.next,
+            )
+            if count.next is None or time.monotonic() - began > TURN:
+                return
+
+    async def _finished(self, work: _Work, action: Action) -> Done:
+        """Do an action and tell of it, to the end also when whoever waits for it is cancelled."""
+        task = asyncio.get_running_loop().create_task(self._accounted(work, action))
+        self._under_way.add(task)  # a loop holds its tasks by a weak reference only
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Done]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # is logged already, and perhaps nobody waits for it any more
+
+    async def _accounted(self, work: _Work, action: Action) -> Done:
+        count = _Count()
+        try:
+            await work(count)
+        except _Uncertain:
+            await self._tell(msgspec.structs.replace(action, done=count.result(), certain=False))
+            raise
+        done = count.result()
+        await self._tell(msgspec.structs.replace(action, done=done))
+        return done
 
     async def _call(self, call: Awaitable[T]) -> T:
         """Await a call of the inspector for so long and no longer."""
@@ -168,7 +238,7 @@ class Actions:
         except Exception as error:
             _log.warning("an action on failed jobs did not end well", exc_info=error)
             reason = f"no answer within {TIMEOUT:g} s" if isinstance(error, TimeoutError) else type(error).__name__
-            raise Refused(
+            raise _Uncertain(
                 503,
                 "It is not known whether that worked",
                 f"The failed-jobs store had trouble: {reason}. Look at the list before you try again.",
@@ -176,11 +246,12 @@ class Actions:
         finally:
             self._reader.forget()
 
-    async def _told(self, action: Action) -> Done:
-        _log.info(
-            "%s by %s: %d done, %d skipped, %d gone",
-            *(action.action, action.viewer or "somebody"),
-            *(action.done.done, action.done.skipped, action.done.gone),
+    async def _tell(self, action: Action) -> None:
+        done = action.done
+        _log.info(  # the name may be whatever somebody typed: %r keeps it on its line
+            "%s by %r: %d done, %d skipped, %d gone%s",
+            *(action.action, action.viewer, done.done, done.skipped, done.gone),
+            "" if action.certain else ", and perhaps more",
         )
         if self._on_action is not None:
             try:
@@ -189,4 +260,3 @@ class Actions:
                     await result
             except Exception:
                 _log.exception("on_action failed for %r", action)
-        return action.done

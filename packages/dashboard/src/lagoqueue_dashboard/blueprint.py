@@ -56,7 +56,7 @@ def dashboard(
         title: Stands at the top of every page.
         environment: Stands beside it, such as "production".
         redact: Gets a `Job` and its decoded payload, and returns what may be shown of it. By default the
-            values of keys such as "password" are hidden; None shows all.
+            values of keys such as "password" are hidden; None shows all. It runs in a thread.
         on_action: Called with an `Action` after each, to keep account of who did what; may be async.
         long_wait: When a waiting job is late: seconds, or seconds by label (60 under the others).
         refresh: How often an open page refreshes itself, in seconds.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
@@ -11,7 +12,10 @@ import msgspec
 from lagoqueue.job import Job
 
 Redact = Callable[[Job, Any], Any]
-"""Gets a job and its decoded payload (its bytes where that is no JSON), and returns what may be shown of it."""
+"""Gets a job and its decoded payload (its bytes where that is no JSON), and returns what may be shown of it.
+
+It runs in a thread, not in the event loop.
+"""
 
 Kind = Literal["object", "array", "text", "number", "true", "false", "null", "more"]
 
@@ -20,8 +24,8 @@ SECRETS = ("password", "passwd", "secret", "token", "apikey", "authorization", "
 
 REDACTED = "[redacted]"
 
-MOST_BYTES = 4 * 2**20
-"""A longer payload is not decoded to be shown."""
+MOST_BYTES = 256 * 2**10
+"""A longer payload is not decoded to be shown: of many small values it would take a second and 100 MB."""
 
 MOST_TEXT = 64 * 2**10
 """Characters of a payload that are shown as text."""
@@ -30,7 +34,13 @@ MOST_NODES = 1_000
 MOST_CHILDREN = 200
 MOST_DEPTH = 20
 MOST_VALUE = 2_000
-"""Characters of one text in the tree."""
+"""Characters of one key, text or number in the tree."""
+
+MOST_TREE = 64 * 2**10
+"""Characters of all of them; the one that goes beyond is the last."""
+
+_SECRET = re.compile("|".join(SECRETS))
+_SEPARATORS = str.maketrans("", "", "_- ")
 
 _log = logging.getLogger("lagoqueue.dashboard")
 
@@ -82,22 +92,23 @@ def redact_secrets(job: Job, payload: Any) -> Any:
 
 
 def _hidden(value: Any, depth: int) -> Any:
-    if isinstance(value, (dict, list)) and depth > MOST_DEPTH:
+    if not isinstance(value, (dict, list)):
+        return value
+    if depth > MOST_DEPTH:
         return REDACTED
     if isinstance(value, dict):
         return {key: REDACTED if _is_secret(key) else _hidden(each, depth + 1) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_hidden(each, depth + 1) for each in value]
-    return value
+    return [_hidden(each, depth + 1) for each in value]
 
 
 def _is_secret(key: object) -> bool:
-    plain = str(key).lower().replace("_", "").replace("-", "").replace(" ", "")
-    return any(each in plain for each in SECRETS)
+    return _SECRET.search(str(key).lower().translate(_SEPARATORS)) is not None
 
 
 def show_payload(job: Job, redact: Redact | None) -> PayloadView:
     """Return a job's payload for the eyes.
+
+    With very many values it takes some tenths of a second: so not in the event loop.
 
     Args:
         job: Whose payload.
@@ -105,7 +116,7 @@ def show_payload(job: Job, redact: Redact | None) -> PayloadView:
     """
     size = len(job.payload)
     if size > MOST_BYTES:
-        note = f"It is too large to be shown: at most {MOST_BYTES // 2**20} MB are."
+        note = f"It is too large to be shown: at most {MOST_BYTES // 2**10} KB are."
         return PayloadView(None, "", size, True, note)
     try:
         value = msgspec.json.decode(job.payload)
@@ -141,9 +152,11 @@ class _Builder:
     def __init__(self) -> None:
         self.cut = False
         self._left = MOST_NODES
+        self._room = MOST_TREE
 
     def node(self, key: str | None, value: Any, depth: int) -> Node:
         self._left -= 1
+        key = None if key is None else self._short(key)
         if isinstance(value, dict):
             items = ((str(name), each) for name, each in value.items())
             return Node("object", key, "", len(value), self._children(items, len(value), depth))
@@ -152,20 +165,26 @@ class _Builder:
                 "array", key, "", len(value), self._children(((None, each) for each in value), len(value), depth)
             )
         if isinstance(value, str):
-            if len(value) > MOST_VALUE:
-                self.cut = True
-                value = value[:MOST_VALUE] + "…"
-            return Node("text", key, msgspec.json.encode(value).decode()[1:-1])
+            return Node("text", key, self._short(value, lambda text: msgspec.json.encode(text).decode()[1:-1]))
         if value is None or isinstance(value, bool):
             kind: Kind = "null" if value is None else "true" if value else "false"
             return Node(kind, key, kind)
-        return Node("number", key, msgspec.json.encode(value).decode())
+        return Node("number", key, self._short(msgspec.json.encode(value).decode()))
+
+    def _short(self, text: str, written: Callable[[str], str] = str) -> str:
+        """Return the beginning of a text as it is written, and count what that takes."""
+        if len(text) > MOST_VALUE:
+            self.cut = True
+            text = text[:MOST_VALUE] + "…"
+        text = written(text)
+        self._room -= len(text)
+        return text
 
     def _children(self, items: Iterator[tuple[str | None, Any]], size: int, depth: int) -> tuple[Node, ...]:
         children: list[Node] = []
         if depth < MOST_DEPTH:
             for key, value in items:
-                if len(children) == MOST_CHILDREN or self._left <= 0:
+                if len(children) == MOST_CHILDREN or self._left <= 0 or self._room <= 0:
                     break
                 children.append(self.node(key, value, depth + 1))
         if len(children) < size:

@@ -29,11 +29,12 @@ class Progress(msgspec.Struct, frozen=True):
     """How far an action on many jobs is.
 
     Attributes:
-        action: "retry" or "forget".
+        action: "retry", "forget" or "flush".
         done, skipped: Jobs so far.
         form: Which failed jobs are meant.
         until: Failed before this instant.
         after: Where it goes on.
+        back: The query of the list that the viewer came from.
     """
 
     action: str
@@ -42,6 +43,7 @@ class Progress(msgspec.Struct, frozen=True):
     form: FilterForm
     until: datetime | None
     after: str
+    back: str
 
 
 class Posts:
@@ -69,17 +71,16 @@ class Posts:
             return self._done(form, action, await self._actions.selected(action, ids, _who()))
         if form.get("all") != "1":
             raise InvalidValue("no job is selected: tick the jobs that are meant, or choose all that match")
-        filter_form, until = FilterForm.parse(form), _instant(form.get("until", ""))
-        before = Done(_number(form, "done"), _number(form, "skipped"))
-        done = await self._actions.matching(action, filter_form.meant(until), form.get("after") or None, _who())
-        total = Done(before.done + done.done, before.skipped + done.skipped)
-        if done.next is not None:
-            return self._views.progress(Progress(action, total.done, total.skipped, filter_form, until, done.next))
-        return self._done(form, action, total)
+        before, meant, until = _before(form), FilterForm.parse(form), _instant(form.get("until", ""))
+        done = await self._actions.matching(action, meant.meant(until), form.get("after") or None, _who())
+        return self._turned(form, action, before, done, meant, until)
 
     async def flush(self) -> WerkzeugResponse | Response:
         """Drop every failed job."""
-        return self._done(await request.form, "flush", await self._actions.flush(_who()))
+        form = await request.form
+        before = _before(form)
+        done = await self._actions.flush(form.get("after") or None, _who())
+        return self._turned(form, "flush", before, done, FilterForm(), None)
 
     async def theme(self) -> WerkzeugResponse | Response:
         """Remember a theme, and show the same page in it."""
@@ -93,6 +94,22 @@ class Posts:
             response = redirect(url("overview"), 303)
         theme.choose(response, form.get("theme", ""))
         return response
+
+    def _turned(
+        self,
+        form: MultiDict[str, str],
+        action: str,
+        before: Done,
+        done: Done,
+        meant: FilterForm,
+        until: datetime | None,
+    ) -> WerkzeugResponse | Response:
+        """Answer with how far an action is that is done in turns, or as when it is done."""
+        total = Done(before.done + done.done, before.skipped + done.skipped)
+        if done.next is None:
+            return self._done(form, action, total)
+        back = form.get("back", "")
+        return self._views.progress(Progress(action, total.done, total.skipped, meant, until, done.next, back))
 
     def _done(self, form: MultiDict[str, str], action: str, done: Done) -> WerkzeugResponse:
         """Send the viewer to the list that they came from, which says what was done."""
@@ -129,6 +146,11 @@ def _instant(text: str) -> datetime | None:
     if found is None or found.utcoffset() is None:
         raise InvalidValue(f"until must be an instant with its time zone, not {text[:50]!r}")
     return found
+
+
+def _before(form: MultiDict[str, str]) -> Done:
+    """Return what the turns before this one have done."""
+    return Done(_number(form, "done"), _number(form, "skipped"))
 
 
 def _number(form: MultiDict[str, str], name: str) -> int:

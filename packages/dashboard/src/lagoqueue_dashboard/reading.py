@@ -6,7 +6,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -26,8 +27,17 @@ SHARE = 0.01
 LONGEST = 60.0
 """Seconds for which a read is kept at most, however long it took."""
 
+AGAIN = 15.0
+"""Seconds after which a read that failed is tried again at the latest, so that its first success is soon seen."""
+
 MOST = 256
-"""Reads that are remembered; the one that was used longest ago goes first."""
+"""Reads of what all pages show that are remembered; the one that was used longest ago goes first."""
+
+MOST_CHOSEN = 32
+"""The same of what a viewer has chosen: a payload's tree and a traceback take some hundred KB."""
+
+AT_ONCE = 1
+"""Reads of what viewers have chosen that run at once: the others' reads may have to wait for these, and for no more."""
 
 ANSWERS = (InvalidValue, JobNotFound, FailedJobNotFound)
 """What an inspector raises to answer the question, and not because it is in trouble."""
@@ -67,50 +77,63 @@ class Reader:
     """Asks an inspector on behalf of all viewers: one question at a time, and not again while the answer is new.
 
     So ten open pages cost a store what one does. A read that takes long is repeated more rarely. One
-    that fails or hangs leaves the last value in place, with the problem in words. An inspector may
-    be slow, but must not block the event loop.
+    that fails or hangs leaves the last value in place, with the problem in words. What viewers choose,
+    such as searches, takes turns, so that one of them cannot keep an inspector from all the others. An
+    inspector may be slow, but must not block the event loop.
     """
 
     def __init__(self, inspector: Inspector) -> None:
         self.inspector = inspector
         self.detailed = inspector if isinstance(inspector, DetailedInspector) else None
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._chosen: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._turns = asyncio.Semaphore(AT_ONCE)
 
     def forget(self) -> None:
         """Read everything anew from now on: something was changed through this dashboard."""
-        for kept in self._kept.values():
+        for kept in (*self._kept.values(), *self._chosen.values()):
             kept.until, kept.flight = 0.0, None
 
-    async def read(self, key: Hashable, load: Callable[[], Awaitable[T]], keep: float = KEEP) -> Reading[T]:
+    async def read(
+        self, key: Hashable, load: Callable[[], Awaitable[T]], keep: float = KEEP, *, chosen: bool = False
+    ) -> Reading[T]:
         """Return what `load` gives, or gave a short while ago under the same key.
 
         Args:
             key: Names what is read.
             load: Reads it.
             keep: Seconds for which the answer is new, at least.
+            chosen: A viewer has chosen the key, out of any number.
 
         Raises:
             InvalidValue, JobNotFound, FailedJobNotFound: The inspector's answer.
         """
-        kept = self._kept.get(key)
+        remembered, most = (self._chosen, MOST_CHOSEN) if chosen else (self._kept, MOST)
+        kept = remembered.get(key)
         if kept is None:
-            kept = self._kept[key] = _Kept(Reading(None, None), 0.0)
-            if len(self._kept) > MOST:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
+            kept = remembered[key] = _Kept(Reading(None, None), 0.0)
+            if len(remembered) > most:
+                remembered.popitem(last=False)
+        remembered.move_to_end(key)
         if time.monotonic() < kept.until:
             return kept.reading
         flight = kept.flight
         if flight is None or flight.done() or flight.get_loop() is not asyncio.get_running_loop():
-            flight = kept.flight = asyncio.get_running_loop().create_task(self._load(kept, load, keep))
+            flight = kept.flight = asyncio.get_running_loop().create_task(self._load(kept, load, keep, chosen))
             flight.add_done_callback(_seen)
         # Shielded: a viewer who leaves must not take the answer from the others.
         return await asyncio.shield(flight)
 
-    async def _load(self, kept: _Kept, load: Callable[[], Awaitable[T]], keep: float) -> Reading[T]:
-        mine, began = kept.flight, time.monotonic()
+    async def _load(self, kept: _Kept, load: Callable[[], Awaitable[T]], keep: float, chosen: bool) -> Reading[T]:
+        mine, took = kept.flight, 0.0
         try:
-            value = await _in_time(kept, load)
+            async with self._turn(chosen):
+                began = time.monotonic()
+                try:
+                    value = await _in_time(kept, load)
+                finally:
+                    took = time.monotonic() - began
         except ANSWERS:
             raise
         except Exception as error:
@@ -118,14 +141,36 @@ class Reader:
             if kept.reading.problem is None:
                 _log.warning("cannot read what a page shows: %s", problem, exc_info=error)
             reading = Reading(kept.reading.value, kept.reading.at, problem)
+            keep = min(AGAIN, max(keep, took / SHARE))
         else:
             reading = Reading(value, datetime.now(UTC))
-            took, kept.took = kept.took, time.monotonic() - began
             # The quicker of two: one slow read may be the machine's fault, or the first one's, which also connects.
             keep = max(keep, min(LONGEST, min(took, kept.took) / SHARE))
+            kept.took = took
         if kept.flight is mine:  # else something was changed meanwhile, and this is what was before
             kept.reading, kept.until = reading, time.monotonic() + keep
         return reading
+
+    @asynccontextmanager
+    async def _turn(self, chosen: bool) -> AsyncIterator[None]:
+        """Wait until a read may begin.
+
+        Raises:
+            TimeoutError: That took too long.
+        """
+        if not chosen:
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # a semaphore serves one loop
+            self._loop, self._turns = loop, asyncio.Semaphore(AT_ONCE)
+        turns = self._turns
+        async with asyncio.timeout(TIMEOUT):
+            await turns.acquire()
+        try:
+            yield
+        finally:
+            turns.release()
 
 
 async def _in_time(kept: _Kept, load: Callable[[], Awaitable[T]]) -> T:
@@ -193,12 +238,12 @@ class Look:
 
         Args:
             what: Names it to a person, such as "the failed jobs".
-            key: Tells it from others of that name.
+            key: None for what is one for all viewers; else tells what a viewer has chosen from others of that name.
             load: Reads it.
             default: What to go on with.
             keep: As in `Reader.read`.
         """
-        reading = await self.reader.read((what, key), load, keep)
+        reading = await self.reader.read((what, key), load, keep, chosen=key is not None)
         if reading.problem is not None:
             since = "" if reading.at is None else f"; what is shown is from {reading.at:%H:%M:%S} UTC"
             problem = f"Could not read {what}: {reading.problem}{since}."

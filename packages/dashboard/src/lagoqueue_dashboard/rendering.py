@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +14,16 @@ from quart import current_app, has_app_context, url_for
 
 from lagoqueue.monitor import COUNT_CAP
 from lagoqueue_dashboard.look import charts, format
-from lagoqueue_dashboard.look.visible import visible
+from lagoqueue_dashboard.look.visible import HIDDEN, visible
 
 FOLDER = "lagoqueue_dashboard"
 """The package, and the folder of the templates, here and in the template folder of an application that has its own."""
 
 PART = "part_"
 """How the name of a block begins that a page refreshes."""
+
+
+_CHANGED = re.compile(rf"[%\n]|{HIDDEN.pattern}")
 
 
 class _AppFirst(jinja2.BaseLoader):
@@ -94,5 +98,5 @@ def _finalize(value: Any) -> Any:
 
 
 def _quoted(value: str) -> str:
-    """Return the text as it stands in a URL: a form may change line ends, and `visible` what it hides."""
-    return quote(value, safe="")
+    """Return the text with what a form or `visible` would change as it stands in a URL; `unquote` gives it back."""
+    return _CHANGED.sub(lambda found: quote(found[0]), value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Sequence
 from datetime import datetime
@@ -57,9 +58,12 @@ def throughput(points: Sequence[ThroughputPoint], span: str) -> Series | None:
     if len(points) < 2:
         return None
     groups, step = _grouped(points)
+    seconds = _seconds(points)
     lines = (
-        Line("finished", tuple(sum(point.processed for point in group) / step for group in groups)),
-        Line("failed", tuple(sum(point.failed for point in group) / step for group in groups), bad=True),
+        Line("finished", tuple(sum(point.processed for point in group) / (seconds * len(group)) for group in groups)),
+        Line(
+            "failed", tuple(sum(point.failed for point in group) / (seconds * len(group)) for group in groups), bad=True
+        ),
     )
     return Series(f"Jobs a second, last {span}", "jobs/s", tuple(group[0].at for group in groups), step, lines)
 
@@ -90,15 +94,21 @@ def merged(points: Sequence[ThroughputPoint], field: str) -> Durations:
     return found
 
 
-def _grouped(points: Sequence[ThroughputPoint]) -> tuple[list[Sequence[ThroughputPoint]], int]:
+def _grouped(points: Sequence[ThroughputPoint]) -> tuple[list[list[ThroughputPoint]], int]:
     """Return the points in groups, one for each point of the chart, and the seconds that one covers.
 
-    A group that the oldest points do not fill is left out: its rate would seem too low.
+    They begin at fixed times of the clock, so that the next refresh shows the same peaks. A group that
+    the oldest points do not fill is left out, since it would shrink; the newest may still grow.
     """
     size = -(-len(points) // MOST_POINTS)
-    start = len(points) % size
-    groups = [points[place : place + size] for place in range(start, len(points), size)]
-    return groups, round((points[1].at - points[0].at).total_seconds()) * size
+    step = _seconds(points) * size
+    groups = [list(group) for _, group in itertools.groupby(points, lambda point: point.at.timestamp() // step)]
+    return groups[len(groups[0]) < size :], step
+
+
+def _seconds(points: Sequence[ThroughputPoint]) -> int:
+    """Return how many seconds a point covers."""
+    return round((points[1].at - points[0].at).total_seconds())
 
 
 def all_series(points: Sequence[ThroughputPoint], span: str) -> tuple[Series, ...]:

@@ -61,11 +61,16 @@ class Views:
     async def live(self, page: Page) -> Response:
         """Answer with the parts of the page that change, or with 304 while what they show does not."""
         look, screen, failed = await self._made(page)
-        parts = render_parts(self._environment, page.name, self._context(page.name, screen, look, failed, None, page))
+        token = csrf_token()
         # Not of the parts themselves: "3 s ago" is another text every second, and the page counts on by itself.
-        seen = hashlib.sha256(_encode((screen, failed))).hexdigest()[:20]
-        body = {"at": look.read_at, "stale": look.stale, "parts": parts}
-        return await _json(body, 200, seen)
+        seen = hashlib.sha256(_encode((screen, failed, token))).hexdigest()[:20]
+        if request.if_none_match.contains(seen):
+            response = Response("", 304)
+            response.set_etag(seen)
+            return response
+        parts = render_parts(self._environment, page.name, self._context(page.name, screen, look, failed, None, page))
+        # The token for the forms outside the parts: the one that the page came with ends after some hours.
+        return await _json({"at": look.read_at, "stale": look.stale, "csrf": token, "parts": parts}, 200, seen)
 
     async def stats(self) -> Response:
         """Answer with the counters, as the Go library's dashboard does."""

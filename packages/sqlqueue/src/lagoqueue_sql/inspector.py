@@ -31,6 +31,9 @@ from lagoqueue_sql.statements_looking import LookingStatements
 
 T = TypeVar("T")
 
+TOGETHER = 2.5
+"""Seconds that all checks of the health may take: a page that waits for three would show none of them."""
+
 
 class SQLInspector:
     """A `DetailedInspector` over the tables of a `SQLQueue`, whichever processes use them.
@@ -186,12 +189,18 @@ class SQLInspector:
         PostgreSQL: dead rows, and the transactions and replication slots that keep vacuum from removing
         them; in MySQL and MariaDB: old transactions; in SQLite: the write-ahead log.
 
-        Each look may take 2 seconds. One that fails says why, and if it is the first, the others are not made.
+        Each look may take 2 seconds, and all of them 2.5. One that fails, or for which no time is left,
+        says so, and if the first fails, the others are not made.
         """
         found: list[HealthCheck] = []
+        end = asyncio.get_running_loop().time() + TOGETHER
         for check in (*health.CHECKS, *self._queue._database.checks):
             try:
-                found.append(await self._look(check.look))
+                try:
+                    async with asyncio.timeout_at(end):
+                        found.append(await self._look(check.look))
+                except TimeoutError:
+                    raise DriverError(f"no time was left of the {TOGETHER:g} s that all checks may take") from None
             except DriverError as error:
                 found.append(check.failed(error))
                 if check is health.ROUND_TRIP:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from lagoqueue.job import Job
 from lagoqueue.monitor.activity import QueueActivity, in_parts
 from lagoqueue.monitor.durations import slot_of
-from lagoqueue.monitor.points import HOUR, KEPT, ThroughputPoint, bucket_of, bucket_seconds, buckets, history_points
+from lagoqueue.monitor.points import HOUR, KEPT, ThroughputPoint, bucket_of, buckets, history_points
 from lagoqueue.monitor.stats import Observable
 from lagoqueue.monitor.tally import (
     FAILED,
@@ -20,10 +20,10 @@ from lagoqueue.monitor.tally import (
     RUN,
     WAIT,
     Tally,
-    add,
     new_tally,
     point,
     run_of,
+    total,
     wait_of,
 )
 from lagoqueue.observer import Observer
@@ -101,16 +101,14 @@ class History(Observer):
         Raises:
             InvalidValue: `minutes` is not a whole number from 1 to 1,440.
         """
-        seconds = bucket_seconds(minutes)
+        now = self._clock()
         counted: list[ThroughputPoint] = []
-        with self._lock:
-            for start, labels in self._buckets[seconds].items():
-                together = new_tally()
-                for label, tally in labels.items():
-                    if queue in (None, label):
-                        add(together, tally)
-                counted.append(point(start, together))
-        return history_points(counted, self._clock(), minutes)
+        for start, labels in self._rows(buckets(now, minutes)):
+            if queue is None:
+                counted.append(point(start, total(labels.values())))
+            elif queue in labels:
+                counted.append(point(start, labels[queue]))
+        return history_points(counted, now, minutes)
 
     def activity(self, *, minutes: int = HOUR) -> list[QueueActivity]:
         """Return what was done under each label, sorted; see `DetailedInspector.activity`.
@@ -119,29 +117,31 @@ class History(Observer):
             InvalidValue: `minutes` is not a whole number from 1 to 1,440.
         """
         window = buckets(self._clock(), minutes)
-        totals: dict[str, Tally] = {}
-        processed: dict[str, dict[int, int]] = {}
-        failed: dict[str, dict[int, int]] = {}
         with self._lock:
-            for label in self._last:
-                totals[label] = new_tally()
-            for start, labels in self._buckets[window.step].items():
-                if start < window.start:
-                    continue
-                for label, tally in labels.items():
-                    add(totals.setdefault(label, new_tally()), tally)
-                    processed.setdefault(label, {})[start] = tally[PROCESSED]
-                    failed.setdefault(label, {})[start] = tally[FAILED]
-            last = {label: datetime.fromtimestamp(at, UTC) for label, at in self._last.items()}
-        return [
-            QueueActivity(
-                label,
-                run_of(total),
-                wait_of(total),
-                in_parts(window, processed.get(label, {})),
-                in_parts(window, failed.get(label, {})),
-                last.get(label),
-                total[PUSHED],
-            )
-            for label, total in sorted(totals.items())
-        ]
+            last = self._last.copy()
+        rows: dict[str, dict[int, Tally]] = {label: {} for label in last}
+        for start, labels in self._rows(window):
+            for label, tally in labels.items():
+                rows.setdefault(label, {})[start] = tally
+        return [self._activity(label, window, counted, last.get(label)) for label, counted in sorted(rows.items())]
+
+    def _activity(self, label: str, window: range, counted: dict[int, Tally], last: float | None) -> QueueActivity:
+        together = total(counted.values())
+        return QueueActivity(
+            label,
+            run_of(together),
+            wait_of(together),
+            in_parts(window, {start: tally[PROCESSED] for start, tally in counted.items()}),
+            in_parts(window, {start: tally[FAILED] for start, tally in counted.items()}),
+            None if last is None else datetime.fromtimestamp(last, UTC),
+            together[PUSHED],
+        )
+
+    def _rows(self, window: range) -> list[tuple[int, dict[str, Tally]]]:
+        """Return what was counted by where a bucket begins and by label, from a window's first bucket on.
+
+        Counting waits only for this, and not for the sums: the rows are those that are counted in.
+        """
+        with self._lock:
+            kept = self._buckets[window.step]
+            return [(start, labels.copy()) for start, labels in kept.items() if start >= window.start]

@@ -7,7 +7,7 @@ that keeps such rows adds them up place by place.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -40,6 +40,11 @@ def add(tally: Tally, numbers: Sequence[int]) -> None:
     for place, number in enumerate(numbers):
         if number:
             tally[place] += number
+
+
+def total(rows: Collection[Sequence[int]]) -> Sequence[int]:
+    """Return the sum of rows, which is zeros for none."""
+    return [sum(numbers) for numbers in zip(*rows, strict=True)] if rows else new_tally()
 
 
 def run_of(numbers: Sequence[int]) -> Durations:

@@ -22,8 +22,8 @@ HEADER = "X-CSRF-Token"
 LIFETIME = 12 * 3600
 """Seconds for which a form may be sent, at most; at least an hour less, since tokens are of a whole hour."""
 
-TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "application/json"})
-"""What may be sent. A page elsewhere can have a browser send the first two, and `text/plain`, without asking."""
+TYPES = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
+"""What may be sent: forms, whose fields are read."""
 
 Secret: TypeAlias = str | bytes | Sequence[str | bytes]
 
@@ -159,10 +159,7 @@ async def check_form(request: Request, submit: DoubleSubmit) -> None:
     # What sends nothing at all is of no type: it lacks the token, which is the better reason.
     if request.mimetype not in TYPES and ("Content-Type" in request.headers or request.content_length):
         raise Refused(415, "This is no form", f"Send one of these content types: {', '.join(sorted(TYPES))}.")
-    tokens = request.headers.getlist(HEADER)
-    if request.mimetype != "application/json":
-        tokens += (await request.form).getlist(FIELD)
-    submit.check(tokens)
+    submit.check(request.headers.getlist(HEADER) + (await request.form).getlist(FIELD))
 
 
 def _serializer(keys: Sequence[bytes], purpose: Sequence[str]) -> URLSafeTimedSerializer:

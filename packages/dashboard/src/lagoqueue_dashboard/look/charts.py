@@ -19,9 +19,6 @@ WIDTH, HEIGHT = 1000, 200
 SPARK_WIDTH, SPARK_HEIGHT = 96, 24
 """Units of a sparkline's drawing."""
 
-MOST_POINTS = 120
-"""Points that are drawn; more of them are taken together."""
-
 
 class Stroke(msgspec.Struct, frozen=True):
     """One line as it is drawn.
@@ -91,7 +88,8 @@ class Spark(msgspec.Struct, frozen=True):
 
 def chart(series: Series) -> Chart:
     """Return how a series is drawn: amounts from 0, time spans on a logarithmic scale."""
-    series = _thinned(series)
+    lines = tuple(msgspec.structs.replace(line, values=tuple(map(_finite, line.values))) for line in series.lines)
+    series = msgspec.structs.replace(series, lines=lines)
     values = [value for line in series.lines for value in line.values if value is not None]
     if not values:
         return Chart(series.title, "Nothing is known of this time.", True, (), (), (), ())
@@ -119,24 +117,6 @@ def spark(values: Sequence[int], what: str = "finished") -> Spark | None:
     total = sum(values)
     words = f"{total:,} {what}, {most:,} at most and {values[-1]:,} at the end of {len(values)} parts"
     return Spark(path, _closed(path, places[0], places[-1], SPARK_HEIGHT), words if total else f"none {what}")
-
-
-def _thinned(series: Series) -> Series:
-    """Take points together, at times that do not move with the newest point, so that a refreshed chart does not shiver."""
-    together = max(math.ceil(len(series.at) / MOST_POINTS), 1)
-    step = series.step * together
-    groups: dict[int, list[int]] = {}
-    for index, at in enumerate(series.at):
-        groups.setdefault(int(at.timestamp()) // step if together > 1 else index, []).append(index)
-    # The mean keeps an amount true; of time spans the longest, so that a peak stays to be seen.
-    one = max if series.unit == "s" else statistics.fmean
-    lines = []
-    for line in series.lines:
-        kept = [[value for i in group if (value := _finite(line.values[i])) is not None] for group in groups.values()]
-        lines.append(Line(line.name, tuple(float(one(some)) if some else None for some in kept), line.bad))
-    return Series(
-        series.title, series.unit, tuple(series.at[group[0]] for group in groups.values()), step, tuple(lines)
-    )
 
 
 def _finite(value: float | None) -> float | None:

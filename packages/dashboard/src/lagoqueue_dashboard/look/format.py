@@ -11,9 +11,6 @@ from lagoqueue_dashboard.look.frames import frames
 
 _LONG_ID = 16
 
-_LATE = {"bad": 9.0, "warn": 6.0}
-"""Seconds since a worker was last heard of: it beats every 3 s, and counts as dead after 12 s."""
-
 
 def count(number: int) -> str:
     """Return a whole number with its thousands apart: "1,284"."""
@@ -133,17 +130,11 @@ def message(error: str, kind: str) -> str:
     return error.removeprefix(kind).removeprefix(":").lstrip() if error.startswith(kind) else error
 
 
-def lateness(beaten_at: datetime, now: datetime) -> str:
-    """Return the tone of a worker's last beat: "good", "warn" or "bad"."""
-    silence = (now - beaten_at).total_seconds()
-    return next((tone for tone, seconds in _LATE.items() if silence >= seconds), "good")
-
-
 FILTERS: dict[str, Callable[..., Any]] = {
     each.__name__: each
     for each in (
         count, brief, capped, plural, duration, rate, per_second,
-        ago, exact, iso, clock, size, short, message, lateness, frames,
+        ago, exact, iso, clock, size, short, message, frames,
     )
 }  # fmt: skip
 """The filters by the name that templates use."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_HIDDEN = re.compile(
+HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
 """Control characters but tab and newline, marks and overrides of direction, and what no encoding has."""
@@ -18,7 +18,7 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _HIDDEN.sub(_escaped, text)
+    return HIDDEN.sub(_escaped, text)
 
 
 def _escaped(found: re.Match[str]) -> str:

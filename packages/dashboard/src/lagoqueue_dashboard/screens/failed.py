@@ -20,6 +20,7 @@ from lagoqueue.monitor import (
 )
 from lagoqueue_dashboard.asking import Ask, checked_ids
 from lagoqueue_dashboard.filters import FilterForm
+from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.screens import reads
 
 
@@ -45,7 +46,8 @@ class FailedScreen(msgspec.Struct, frozen=True):
         view: "groups" or "jobs".
         total: How many failed jobs the filter means; None when unknown.
         total_more: There are that many or more.
-        groups: In the view "groups": the largest first.
+        groups: In the view "groups": the largest first, 50 at most.
+        groups_more: There are more than these.
         jobs: In the view "jobs": some of them, newest first.
         next: The `after` of the next page, or its number; None at the end.
         page: The page's number where pages are counted; else None.
@@ -60,6 +62,7 @@ class FailedScreen(msgspec.Struct, frozen=True):
     total: int | None
     total_more: bool
     groups: list[GroupRow]
+    groups_more: bool
     jobs: list[FailedView]
     next: str | None
     page: int | None
@@ -122,7 +125,8 @@ async def failed(ask: Ask) -> FailedScreen:
         view=view,
         total=total,
         total_more=total is not None and total >= COUNT_CAP,
-        groups=rows,
+        groups=rows[:PAGE_SIZE],
+        groups_more=len(rows) > PAGE_SIZE,
         jobs=listed.jobs,
         next=listed.next,
         page=None,
@@ -161,8 +165,8 @@ def _message(view: FailedView | None) -> str:
 
 async def _numbered(ask: Ask, page: int, searchable: bool) -> FailedScreen:
     """Return one of the pages that are counted, as every inspector has them."""
-    if ask.text("after"):
-        raise InvalidValue("page and after exclude each other: leave one of them out")
+    if ask.text("after") or (searchable and FilterForm.parse(ask.args).query):
+        raise InvalidValue("page goes with no filter and no after: leave page out, or the others")
     jobs = await ask.look.read("the failed jobs", page, lambda: ask.look.reader.inspector.failed(page), list[JobView]())
     return FailedScreen(
         form=FilterForm(),
@@ -170,6 +174,7 @@ async def _numbered(ask: Ask, page: int, searchable: bool) -> FailedScreen:
         total=None,
         total_more=False,
         groups=[],
+        groups_more=False,
         jobs=[_failed_view(job) for job in jobs],
         next=str(page + 1) if len(jobs) == PAGE_SIZE else None,
         page=page,
@@ -193,7 +198,10 @@ async def confirm(ask: Ask) -> Confirmation:
 
     Raises:
         InvalidValue: A parameter is not what it may be, or nothing is selected.
+        Refused: The viewer may not act.
     """
+    if not ask.viewer.acts:
+        raise Refused(403, "You may only look", "Your access to this dashboard is read-only.")
     action = ask.one_of("action", "retry", "forget", "flush")
     ids = checked_ids(ask.args)
     form = FilterForm() if action == "flush" or ids else FilterForm.parse(ask.args)
@@ -207,7 +215,7 @@ async def confirm(ask: Ask) -> Confirmation:
             count = await reads.failed_count(ask.look, FailedFilter(ids=ids))
     else:
         until = None if action == "flush" else datetime.now(UTC)
-        count = await reads.failed_count(ask.look, form.meant())
+        count = await reads.failed_count(ask.look, form.meant(until))
     return Confirmation(
         action=action,
         form=form,

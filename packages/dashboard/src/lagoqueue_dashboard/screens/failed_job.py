@@ -78,7 +78,7 @@ async def _read(store: FailedJobs, job_id: str, redact: Redact | None) -> tuple[
     """Return the job without its payload, and what is shown of that: what is read is remembered, megabytes must not be."""
     found = await store.get(job_id)
     bare = msgspec.structs.replace(found, job=msgspec.structs.replace(found.job, payload=b""))
-    return bare, show_payload(found.job, redact)
+    return bare, await asyncio.to_thread(show_payload, found.job, redact)
 
 
 async def _replaced(ask: Ask, job_id: str) -> bool | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 import msgspec
@@ -61,4 +62,4 @@ async def _read(detailed: DetailedInspector, job_id: str, redact: Redact | None)
     """Return the job without its payload, and what is shown of that: what is read is remembered, megabytes must not be."""
     found = await detailed.job(job_id)
     bare = msgspec.structs.replace(found, job=msgspec.structs.replace(found.job, payload=b""))
-    return bare, show_payload(found.job, redact)
+    return bare, await asyncio.to_thread(show_payload, found.job, redact)

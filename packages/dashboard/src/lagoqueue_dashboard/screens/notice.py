@@ -18,11 +18,9 @@ class Notice(msgspec.Struct, frozen=True):
         title: The point, as a short sentence.
         text: More of it, with the figures; may be "".
         queue: The label that it is about, to link to it.
-        kind: The kind of error that it is about, to link to its failed jobs.
     """
 
     tone: Tone
     title: str
     text: str = ""
     queue: str | None = None
-    kind: str | None = None

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import msgspec
 
-from lagoqueue.monitor import COUNT_CAP
+from lagoqueue.monitor import COUNT_CAP, PAGE_SIZE
 from lagoqueue_dashboard.asking import Ask
 from lagoqueue_dashboard.screens import reads
 from lagoqueue_dashboard.screens.notice import Notice, Tone
@@ -32,6 +32,7 @@ class Overview(msgspec.Struct, frozen=True):
         throughput: Jobs processed per second over the last minute.
         run_p50: Median seconds that handlers ran in the last hour; None when unknown.
         failed_groups: Kinds of failure among the failed jobs; None when unknown.
+        failed_groups_more: There are that many or more.
         failed_at: When the newest failed job failed; None without one or when unknown.
         last_at: When a job last completed, in any queue; None when unknown.
         queues: One row a queue, sorted by label.
@@ -58,6 +59,7 @@ class Overview(msgspec.Struct, frozen=True):
     throughput: float
     run_p50: float | None
     failed_groups: int | None
+    failed_groups_more: bool
     failed_at: datetime | None
     last_at: datetime | None
     queues: list[QueueRow]
@@ -68,13 +70,13 @@ class Overview(msgspec.Struct, frozen=True):
 async def overview(ask: Ask) -> Overview:
     """Make the overview."""
     look = ask.look
-    stats, depths, workers, activities, points, (groups, failed) = await asyncio.gather(
+    stats, depths, workers, activities, points, (groups, failed, newest) = await asyncio.gather(
         reads.stats(look),
         reads.depths(look),
         reads.workers(look),
         reads.activity(look),
         reads.history(look, None, "hour"),
-        asyncio.gather(reads.groups(look), reads.failed_count(look)),
+        asyncio.gather(reads.groups(look), reads.failed_count(look), reads.failed_at(look)),
     )
     rows = queue_rows(stats.queues, depths, activities, ask.long_wait)
     waiting, waiting_more = _sum(row.pending for row in rows)
@@ -82,7 +84,8 @@ async def overview(ask: Ask) -> Overview:
     running, running_more = _sum(row.reserved for row in rows)
     oldest = max((row for row in rows if row.oldest is not None), key=lambda row: row.oldest or 0, default=None)
     last_at = max((row.last_at for row in rows if row.last_at is not None), default=None)
-    standing = Standing(rows, workers, last_at, groups or (), {each.queue: each.pushed for each in activities or ()})
+    pushed = {each.queue: each.pushed for each in activities or ()}
+    standing = Standing(rows, workers, last_at, pushed)
     headline, tone, notices = summarise(standing)
     return Overview(
         headline=headline if look.found else "Nothing can be read at the moment",
@@ -103,8 +106,9 @@ async def overview(ask: Ask) -> Overview:
         finished=sum(point.processed for point in points) if points else None,
         throughput=stats.totals.throughput,
         run_p50=merged(points, "run").percentile(0.5) if points else None,
-        failed_groups=None if groups is None else len(groups),
-        failed_at=max((group.last_at for group in groups or ()), default=None),
+        failed_groups=None if groups is None else min(len(groups), PAGE_SIZE),
+        failed_groups_more=groups is not None and len(groups) > PAGE_SIZE,
+        failed_at=newest,
         last_at=last_at,
         queues=rows,
         chart=throughput(points, "hour"),

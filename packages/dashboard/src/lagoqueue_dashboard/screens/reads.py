@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeVar
 
 from lagoqueue.monitor import (
     COUNT_CAP,
+    PAGE_SIZE,
     DetailedInspector,
     FailedFilter,
     FailedJobs,
+    FailedPage,
     FailureGroup,
     HealthCheck,
     QueueActivity,
@@ -53,8 +56,8 @@ async def history(look: Look, queue: str | None, span: str) -> list[ThroughputPo
     keep = 10.0 if span == "hour" else 60.0
     found = await _detail(
         look,
-        "the history",
-        (queue, span),
+        f"the history of the last {span}",
+        queue,
         lambda detailed: detailed.history(queue, minutes=minutes),
         keep=keep,
     )
@@ -74,15 +77,36 @@ async def failed_count(look: Look, filter: FailedFilter | None = None) -> int | 
     store = failed_store(look)
     if store is None:
         return None
-    return await look.read("the number of failed jobs", filter, lambda: store.count(filter, cap=COUNT_CAP), None)
+    key = _narrowed(filter)
+    return await look.read("the number of failed jobs", key, lambda: store.count(filter, cap=COUNT_CAP), None)
 
 
 async def groups(look: Look, filter: FailedFilter | None = None) -> list[FailureGroup] | None:
-    """Return the failed jobs in groups; None where the inspector does not tell."""
+    """Return the failed jobs in groups; None where the inspector does not tell.
+
+    One more than a page has, so that it is seen whether there are more.
+    """
     store = failed_store(look)
     if store is None:
         return None
-    return await look.read("the groups of failed jobs", filter, lambda: store.groups(filter), None, keep=5.0)
+    key = _narrowed(filter)
+    return await look.read(
+        "the groups of failed jobs", key, lambda: store.groups(filter, limit=PAGE_SIZE + 1), None, keep=5.0
+    )
+
+
+def _narrowed(filter: FailedFilter | None) -> FailedFilter | None:
+    """Return the filter, or None where it leaves nothing out: what all pages read."""
+    return None if filter == FailedFilter() else filter
+
+
+async def failed_at(look: Look) -> datetime | None:
+    """Return when the newest failed job failed; None without one, and where the inspector does not tell."""
+    store = failed_store(look)
+    if store is None:
+        return None
+    newest = await look.read("the newest failed job", None, lambda: store.search(limit=1), FailedPage([], None))
+    return newest.jobs[0].failed_at if newest.jobs else None
 
 
 def failed_store(look: Look) -> FailedJobs | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lagoqueue.monitor import COUNT_CAP, FailureGroup, WorkerView
+from lagoqueue.monitor import COUNT_CAP, WorkerView
 from lagoqueue_dashboard.look.format import count, duration, plural, rate
 from lagoqueue_dashboard.screens.notice import Notice, Tone
 from lagoqueue_dashboard.screens.rows import QueueRow
@@ -29,40 +29,39 @@ class Standing:
         rows: Of all queues.
         workers: Those that live; None when unknown.
         last_at: When a job last completed; None when unknown.
-        groups: The failed jobs in groups.
-        pushed: Jobs pushed in the last hour, by label.
+        pushed: Jobs pushed in the last hour, by label; empty when unknown.
     """
 
     rows: Sequence[QueueRow]
     workers: Sequence[WorkerView] | None
     last_at: datetime | None
-    groups: Sequence[FailureGroup]
     pushed: Mapping[str, int]
 
 
 def summarise(standing: Standing) -> tuple[str, Tone, list[Notice]]:
     """Return the headline, its tone, and the notices, the worst first."""
     rows = standing.rows
+    waiting = sum(row.pending or 0 for row in rows)
+    reserved, delayed = sum(row.reserved or 0 for row in rows), sum(row.delayed or 0 for row in rows)
+    if not rows:
+        return "No jobs yet", "idle", []
+    if standing.workers is not None and not standing.workers and waiting + reserved + delayed:
+        return _nobody(standing, waiting, reserved, delayed)
     late = [row for row in rows if row.tone in ("bad", "warn")]
     unserved = unserved_queues(rows, standing.workers)
     notices = [_unserved(row, standing.workers) for row in rows if row.queue in unserved]
     notices += [_behind(row, standing) for row in late if row.queue not in unserved]
     notices.sort(key=lambda notice: _ORDER[notice.tone])
-    waiting = sum(row.pending or 0 for row in rows)
-    if not rows:
-        return "No jobs yet", "idle", []
-    if waiting and standing.workers is not None and not standing.workers:
-        return f"No worker is running, and {_jobs(waiting)} wait{_s(waiting)}", "bad", _nobody(standing)
-    if waiting and _stands_still(standing):
-        return "Work stands still", "bad", notices
-    if late or unserved:
+    bad = {row.queue for row in late} | set(unserved)
+    if bad:
         worst: Tone = "bad" if unserved or any(row.tone == "bad" for row in late) else "warn"
-        names = sorted({row.queue for row in late} | set(unserved))
-        except_in = " and ".join(names) if len(names) <= MOST_NAMED else plural(len(names), "queue")
-        return f"Work is flowing, except in {except_in}", worst, notices
-    if waiting or any(row.reserved or row.throughput for row in rows):
+        if _stands_still(standing):
+            return "Work stands still", "bad", notices
+        if any(row.throughput for row in rows if row.queue not in bad):
+            return f"Work is flowing, except in {_named(bad)}", worst, notices
+        return f"Work is falling behind in {_named(bad)}", worst, notices
+    if waiting or reserved or any(row.throughput for row in rows):
         return "Work is flowing", "good", notices
-    delayed = sum(row.delayed or 0 for row in rows)
     if delayed:
         return f"Nothing is due; {_jobs(delayed)} will be later", "idle", notices
     return "All work is done", "idle", notices
@@ -77,20 +76,28 @@ def unserved_queues(rows: Sequence[QueueRow], workers: Sequence[WorkerView] | No
 
 
 def _stands_still(standing: Standing) -> bool:
-    """Tell whether nothing is done although there is something late to do."""
-    if not any(row.tone in ("bad", "warn") for row in standing.rows):
+    """Tell whether nothing was done for a while, although there is something late to do."""
+    if any(row.throughput for row in standing.rows):
         return False
-    if any(row.throughput for row in standing.rows) or any(row.reserved for row in standing.rows):
-        return False
-    return standing.last_at is None or (datetime.now(UTC) - standing.last_at).total_seconds() > STANDSTILL
+    return standing.last_at is None or _age(standing.last_at) > STANDSTILL
 
 
-def _nobody(standing: Standing) -> list[Notice]:
-    last = ""
+def _nobody(standing: Standing, waiting: int, reserved: int, delayed: int) -> tuple[str, Tone, list[Notice]]:
+    """Say that no worker lives although there is something to do, now or later."""
+    tone: Tone = "bad"
+    if waiting:
+        more = any((row.pending or 0) >= COUNT_CAP for row in standing.rows)
+        left = f"{_jobs(waiting, more)} wait{_s(waiting)}"
+    elif reserved:
+        left = f"{_jobs(reserved)} {'was' if reserved == 1 else 'were'} left unfinished"
+    else:
+        left, tone = f"{_jobs(delayed)} will be due", "warn"
+    text = "Start one: lagoqueue worker MODULE:ATTRIBUTE."
+    if reserved:
+        text += " What the last ones had reserved is given back when the next one runs."
     if standing.last_at is not None:
-        age = (datetime.now(UTC) - standing.last_at).total_seconds()
-        last = f" The last job was finished {duration(max(0.0, age))} ago."
-    return [Notice("bad", "No worker is running.", f"Start one with lagoqueue worker MODULE:ATTRIBUTE.{last}")]
+        text += f" The last job was finished {duration(_age(standing.last_at))} ago."
+    return f"No worker is running, and {left}", tone, [Notice(tone, "No worker is running.", text)]
 
 
 def _unserved(row: QueueRow, workers: Sequence[WorkerView] | None) -> Notice:
@@ -98,14 +105,15 @@ def _unserved(row: QueueRow, workers: Sequence[WorkerView] | None) -> Notice:
     return Notice(
         "bad",
         f"No worker serves {row.queue}.",
-        f"{_jobs(pending)} wait{_s(pending)} there, and the {plural(len(workers or ()), 'worker')} that "
-        f"run{'s' if workers and len(workers) == 1 else ''} pop other queues.",
+        f"{_jobs(pending, pending >= COUNT_CAP)} wait{_s(pending)} there. "
+        f"The {plural(len(workers or ()), 'worker')} that run{'s' if workers and len(workers) == 1 else ''} "
+        f"serve{'s' if workers and len(workers) == 1 else ''} other queues.",
         queue=row.queue,
     )
 
 
 def _behind(row: QueueRow, standing: Standing) -> Notice:
-    """Say since when, how that compares, whether it gets better, and what fails there."""
+    """Say since when, how that compares, and whether it gets better."""
     text = f"Its oldest job has waited {duration(row.oldest or 0.0)}"
     if row.wait_p50 is not None:
         text += f", usually {duration(row.wait_p50)}"
@@ -115,8 +123,17 @@ def _behind(row: QueueRow, standing: Standing) -> Notice:
     return Notice(row.tone, f"{row.queue} is falling behind.", text + ".", queue=row.queue)
 
 
-def _jobs(number: int) -> str:
-    return f"{count(number)}{'+' if number >= COUNT_CAP else ''} {'job' if number == 1 else 'jobs'}"
+def _named(queues: set[str]) -> str:
+    """Return the queues by name, or how many they are."""
+    return " and ".join(sorted(queues)) if len(queues) <= MOST_NAMED else plural(len(queues), "queue")
+
+
+def _age(at: datetime) -> float:
+    return max(0.0, (datetime.now(UTC) - at).total_seconds())
+
+
+def _jobs(number: int, more: bool = False) -> str:
+    return f"{count(number)}{'+' if more else ''} {'job' if number == 1 else 'jobs'}"
 
 
 def _s(number: int) -> str:

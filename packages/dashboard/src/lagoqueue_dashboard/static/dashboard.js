@@ -1,8 +1,8 @@
 // Refreshes what changes, and lets time pass. Every page works without it.
 const doc = document, { live, every, now } = doc.body.dataset;
-const one = (css, within = doc) => within.querySelector(css);
-const all = (css, within = doc) => [...within.querySelectorAll(css)];
-const make = (tag) => doc.createElement(tag);
+const one = (css) => doc.querySelector(css);
+const all = (css) => doc.querySelectorAll(css);
+const on = addEventListener;
 const write = (node, text) => { if (node.textContent !== text) node.textContent = text; };
 
 // Time passes, by the server's clock.
@@ -15,40 +15,42 @@ const ago = (at) => {
   return s > 0 ? `${span(s)} ago` : s ? `in ${span(-s)}` : "now";
 };
 const status = one("#status"), read = one("#read-at");
-let readAt = read && Date.parse(read.dateTime), stale = status.classList.contains("stale"), errors = 0, paused, etag, timer, busy;
+let readAt = read && Date.parse(read.dateTime), shownAt = readAt, held, stale = status.matches(".stale"), errors = 0, paused, etag, timer, busy;
 
 const tick = () => {
   for (const node of all("time[data-ago]")) {
     const at = Date.parse(node.dateTime);
     if (Math.abs(clock() - at) < 5184e6) write(node, ago(at));
-    if (!node.dataset.ago) node.title += `\n${new Date(at).toLocaleString()} here`;
-    node.dataset.ago = 1;
+    node.dataset.ago ||= node.title += `\n${new Date(at).toLocaleString()} here`;
   }
   if (!read) return;
-  const old = stale || errors > 0;
+  const old = stale || errors;
   status.classList.toggle("stale", old);
   write(one(".word"), old ? "not updated since" : "updated");
-  write(read, old ? new Date(readAt).toLocaleTimeString() : ago(readAt));
+  write(read, old || held ? new Date(shownAt).toLocaleTimeString() : ago(shownAt));
+  one("#held").hidden = !held;
 };
 
-// Parts are replaced, but not under the hands of who uses them.
+// Parts are replaced, but not while they are in use.
 
-const come = {}; // what has come and is not shown yet, by part
+const come = {}; // not shown yet, by part
 const used = (part) => {
   const focus = doc.activeElement, chosen = getSelection();
-  return part !== focus && part.contains(focus) || part.matches(":active") || one("details[open], input:checked", part)
+  return part !== focus && part.contains(focus) || part.matches(":active") || part.querySelector("details[open], input:checked")
     || !chosen.isCollapsed && part.contains(chosen.anchorNode);
 };
 const show = () => {
+  held = false;
   for (const part of all("[data-part]")) {
-    const name = part.dataset.part, fresh = make("template");
-    if (!(name in come) || used(part)) continue;
-    fresh.innerHTML = come[name]; // from our own live route
+    const name = part.dataset.part, fresh = doc.createElement("template");
+    if (!(name in come) || used(part) && (held = true)) continue;
+    fresh.innerHTML = come[name]; // from our live route
     delete come[name];
-    // What is read out when it changes must not change without need.
+    // Not read out again without need.
     if (part.ariaLive && fresh.content.textContent.trim() === part.textContent.trim()) continue;
     part.replaceChildren(fresh.content);
   }
+  if (!held) shownAt = readAt;
   tick();
 };
 
@@ -57,14 +59,15 @@ const refresh = async () => {
   if (!live || busy || paused || doc.hidden) return;
   busy = true;
   try {
-    const answer = await fetch(live, { headers: { "If-None-Match": etag }, signal: AbortSignal.timeout(15000) });
+    const answer = await fetch(live, { headers: { "If-None-Match": etag }, signal: AbortSignal.timeout(15e3) });
     if (answer.status !== 304) {
-      if (!answer.ok) throw answer.status;
+      if (!answer.ok) throw 0;
       const found = await answer.json();
       etag = answer.headers.get("ETag");
-      ({ stale } = found);
+      stale = found.stale;
       readAt = Date.parse(found.at) || readAt;
       Object.assign(come, found.parts);
+      for (const field of all("[name=csrf_token]")) field.value = found.csrf;
     } else if (!stale) readAt = clock();
     errors = 0;
   } catch {
@@ -72,7 +75,7 @@ const refresh = async () => {
   }
   busy = false;
   show();
-  timer = setTimeout(refresh, every * 1000 * 2 ** Math.min(errors, 5) * (0.85 + Math.random() * 0.3));
+  timer = setTimeout(refresh, every * 1000 * 2 ** Math.min(errors, 5) * (.85 + Math.random() * .3));
 };
 const pause = one("#pause");
 if (pause) {
@@ -80,13 +83,12 @@ if (pause) {
   pause.onclick = () => {
     paused = !paused;
     pause.textContent = paused ? "Resume" : "Pause";
-    tick();
     refresh();
   };
   timer = setTimeout(refresh, every * 1000);
 }
-doc.addEventListener("visibilitychange", refresh);
-doc.addEventListener("focusout", () => setTimeout(show));
+on("visibilitychange", refresh);
+on("focusout", () => setTimeout(show));
 setInterval(tick, 1000);
 tick();
 
@@ -94,30 +96,29 @@ tick();
 
 const whole = one("#pick-all");
 const count = () => {
-  const boxes = all(".pick input"), picked = boxes.filter((box) => box.checked).length;
-  whole.checked = picked === boxes.length;
+  const picked = all(".pick :checked").length;
+  whole.checked = picked === all(".pick input").length;
   whole.indeterminate = picked && !whole.checked;
   write(one("#pick-count"), `${picked} selected`);
 };
 if (whole) {
   whole.parentNode.hidden = false;
   whole.onchange = () => { for (const box of all(".pick input")) box.checked = whole.checked; };
-  doc.addEventListener("change", () => { count(); show(); });
+  on("change", () => { count(); show(); });
   count();
 }
 
-// Copying, also where the page came over plain http and has no clipboard.
+// Copying; plain http has no clipboard.
 
 for (const slot of all("[data-copy]")) {
-  const button = make("button");
+  const button = doc.createElement("button");
   const say = (text) => { button.textContent = text; button.ariaLabel = `${text} ${slot.title}`; };
-  button.type = "button";
   button.onclick = async () => {
     const text = one("#" + slot.dataset.copy).textContent;
     try {
       await navigator.clipboard.writeText(text);
     } catch {
-      const area = make("textarea");
+      const area = doc.createElement("textarea");
       slot.append(area);
       area.value = text;
       area.select();
@@ -134,27 +135,32 @@ for (const slot of all("[data-copy]")) {
 
 // Forms and keys.
 
-const themes = one("#themes"), { dataset } = doc.documentElement;
-if (themes) themes.onsubmit = (event) => {
+const themes = one("#themes");
+if (themes) themes.onsubmit = async (event) => {
   event.preventDefault();
-  const body = new URLSearchParams(new FormData(themes, event.submitter));
-  dataset.theme = body.get("theme");
-  for (const button of all("button", themes)) button.ariaPressed = button === event.submitter;
-  fetch(themes.action, { method: "POST", redirect: "manual", body });
+  const { submitter } = event, body = new URLSearchParams(new FormData(themes, submitter));
+  const { type } = await fetch(themes.action, { method: "POST", redirect: "manual", body }).catch(() => 0);
+  if (type !== "opaqueredirect") { // so that one sees why
+    themes.onsubmit = null;
+    return submitter.click();
+  }
+  doc.documentElement.dataset.theme = body.get("theme");
+  for (const button of all("[name=theme]")) button.ariaPressed = button === submitter;
 };
-doc.addEventListener("submit", (event) => {
-  const form = event.target;
-  if (form.method !== "post" || event.defaultPrevented) return;
-  if (form.dataset.sent) event.preventDefault();
-  form.dataset.sent = 1;
-  setTimeout(() => { event.submitter.disabled = true; }); // once its value has been taken
+let sent; // what it does: a refresh may bring the same button again
+on("submit", (event) => {
+  const { target, submitter } = event, does = submitter.formAction + submitter.value;
+  if (target.method !== "post" || event.defaultPrevented) return;
+  if (sent === does) return event.preventDefault();
+  sent = does;
+  setTimeout(() => submitter.disabled = true); // once its value has been taken
+  setTimeout(() => sent = submitter.disabled = false, 1e4); // it may have been stopped
 });
-addEventListener("pageshow", (event) => event.persisted && location.reload());
-const next = one("[data-continue] button");
-if (next) setTimeout(() => next.click(), 300);
-addEventListener("keydown", (event) => {
+on("pageshow", (event) => event.persisted && location.reload());
+setTimeout(() => one("[data-continue] button")?.click(), 300);
+const search = one("[data-search]");
+if (search) on("keydown", (event) => {
   if (event.key !== "/" || event.ctrlKey || event.metaKey || event.target.matches("input, select")) return;
-  const search = one("[data-search]");
-  if (search) event.preventDefault();
-  search?.focus();
+  event.preventDefault();
+  search.focus();
 });

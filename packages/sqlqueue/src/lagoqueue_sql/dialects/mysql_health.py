@@ -21,7 +21,12 @@ _OLDEST = """
 def _oldest_transaction(link: Link, sql: LookingStatements, own: int) -> HealthCheck:
     name = OLDEST_TRANSACTION.name
     if not link.rows(_MAY_SEE, {})[0][0]:
-        return HealthCheck(name, "good", "This user may not see other transactions; the privilege PROCESS shows them.")
+        return HealthCheck(
+            name,
+            "warn",
+            "This user may not see other transactions, so one that stays open would go unnoticed.",
+            "Have an administrator run GRANT PROCESS ON *.* TO this user.",
+        )
     rows = link.rows(_OLDEST, {})
     if not rows:
         return HealthCheck(name, "good", "No transaction is open.")
