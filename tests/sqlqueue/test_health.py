@@ -145,6 +145,11 @@ def test_a_slow_round_trip_is_worth_a_look(seconds: float, level: str) -> None:
     assert bool(found.remedy) == (level != "good")
 
 
+def test_a_round_trip_within_the_process_is_said_without_a_figure() -> None:
+    assert round_trip_of(0.0000022).finding == "The database answers in less than 0.1 ms."
+    assert round_trip_of(0.0004).finding == "The database answers in 0.4 ms."
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "less than a second"), (1, "1 second"), (59.9, "59 seconds"), (60, "1 minute"), (7_300, "2 hours")],

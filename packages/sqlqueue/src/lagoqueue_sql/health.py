@@ -71,7 +71,8 @@ def _round_trip(link: Link, sql: LookingStatements, own: int) -> HealthCheck:
 
 def round_trip_of(seconds: float) -> HealthCheck:
     """Return the verdict on the time that a round trip takes."""
-    finding = f"The database answers in {1000 * seconds:.2g} ms."
+    took = f"{1000 * seconds:.2g} ms" if seconds >= 0.0001 else "less than 0.1 ms"
+    finding = f"The database answers in {took}."
     if seconds < SLOW:
         return HealthCheck(ROUND_TRIP.name, "good", finding)
     remedy = (
