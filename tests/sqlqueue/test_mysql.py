@@ -325,7 +325,7 @@ async def test_the_defaults_of_a_server_do_not_matter(own_mariadb: servers.Maria
     tables = own_mariadb.sql(
         "SELECT engine, table_collation, row_format FROM information_schema.tables WHERE table_schema = 'hostile'"
     )
-    assert len(tables) == 5
+    assert len(tables) == 6
     assert {(engine, collation[:8], rows) for engine, collation, rows in tables} == {("InnoDB", "utf8mb4_", "Dynamic")}
     columns = own_mariadb.sql(
         "SELECT column_name, column_type, character_set_name FROM information_schema.columns"
