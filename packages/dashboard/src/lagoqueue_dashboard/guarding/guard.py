@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +15,12 @@ from lagoqueue_dashboard.guarding.origin import check_origin
 from lagoqueue_dashboard.guarding.refused import Refused
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+OPEN_TO_READERS = "theme"
+"""The endpoint that who may only look may still post to, since it changes nothing."""
+
+LASTING = "asset"
+"""The endpoint of files whose path changes with their content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +40,14 @@ class Guard:
     Args:
         authorize: Says who may; None admits browsers on this computer.
         secret: Signs forms; see `Keys`.
-        open_to_readers: Endpoints that who may only look may still post to, since they change nothing.
-        lasting: Endpoints of files whose path changes with their content.
 
     Raises:
         InvalidValue: The secret is none.
     """
 
-    def __init__(
-        self,
-        authorize: Authorize | None = None,
-        secret: Secret | None = None,
-        *,
-        open_to_readers: Collection[str] = ("theme",),
-        lasting: Collection[str] = ("asset",),
-    ) -> None:
+    def __init__(self, authorize: Authorize | None = None, secret: Secret | None = None) -> None:
         self._authorize: Authorize = loopback if authorize is None else authorize
         self._keys = Keys(secret)
-        self._open_to_readers = frozenset(open_to_readers)
-        self._lasting = frozenset(lasting)
 
     def protect(self, blueprint: Blueprint) -> None:
         """Stand before and behind every route of the blueprint, which needs one named `overview`."""
@@ -68,7 +62,7 @@ class Guard:
         submit = DoubleSubmit(self._keys.of(current_app), request, request.blueprint or "", path, verdict.name)
         g._lagoqueue_dashboard = _Entry(verdict, submit)
         if request.method not in SAFE and request.routing_exception is None:
-            if not verdict.acts and _endpoint() not in self._open_to_readers:
+            if not verdict.acts and _endpoint() != OPEN_TO_READERS:
                 raise Refused(403, "You may only look", "Your access to this dashboard is read-only. Nothing was done.")
             check_origin(request)
             await self._check_form(submit)
@@ -86,7 +80,7 @@ class Guard:
             raise
 
     def _leave(self, response: AnyResponse) -> AnyResponse:
-        harden(response, lasting=_endpoint() in self._lasting)
+        harden(response, lasting=_endpoint() == LASTING)
         entry = g.get("_lagoqueue_dashboard")
         if entry is not None:
             entry.submit.finish(response)
