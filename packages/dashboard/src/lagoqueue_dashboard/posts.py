@@ -16,7 +16,7 @@ from lagoqueue_dashboard.actions import Actions, Done, Many
 from lagoqueue_dashboard.asking import checked_id, checked_ids
 from lagoqueue_dashboard.filters import FilterForm
 from lagoqueue_dashboard.guarding.access import Access, Viewer
-from lagoqueue_dashboard.guarding.guard import viewer
+from lagoqueue_dashboard.guarding.guard import mount, viewer
 from lagoqueue_dashboard.pages import PAGES
 from lagoqueue_dashboard.rendering import url
 from lagoqueue_dashboard.views import Views
@@ -120,7 +120,7 @@ class Posts:
             back, query = {}, {}
         view = back.get("view", "")
         response = redirect(url("failed", view=view if view in ("groups", "jobs") else None, **query), 303)
-        flash.leave(response, theme.mount(), request.is_secure, action, done)
+        flash.leave(response, mount(), request.is_secure, action, done)
         return response
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from quart import Request, request
 
 from lagoqueue.errors import InvalidValue
 from lagoqueue_dashboard.guarding.access import AnyResponse
-from lagoqueue_dashboard.rendering import url
+from lagoqueue_dashboard.guarding.guard import mount
 
 COOKIE = "lagoqueue_theme"
 THEMES = ("light", "dark")
@@ -34,8 +32,3 @@ def choose(response: AnyResponse, value: str) -> None:
         response.set_cookie(COOKIE, value, max_age=_YEAR, path=mount(), secure=request.is_secure, samesite="Lax")
     else:
         raise InvalidValue(f'theme must be "light", "dark" or "auto", not {value[:50]!r}')
-
-
-def mount() -> str:
-    """Return the path below which all pages of this dashboard are."""
-    return urlsplit(url("overview")).path.rstrip("/") or "/"

@@ -16,7 +16,7 @@ from lagoqueue_dashboard import flash, theme
 from lagoqueue_dashboard.asking import Ask
 from lagoqueue_dashboard.assets import Assets
 from lagoqueue_dashboard.guarding.access import Access, Viewer
-from lagoqueue_dashboard.guarding.guard import csrf_token, viewer
+from lagoqueue_dashboard.guarding.guard import csrf_token, mount, viewer
 from lagoqueue_dashboard.guarding.refused import Refused
 from lagoqueue_dashboard.options import Options
 from lagoqueue_dashboard.pages import Page
@@ -50,7 +50,7 @@ class Views:
         text = render(self._environment, page.name, self._context(page.name, screen, look, failed, said, page))
         response = Response(text, _status(look), content_type="text/html; charset=utf-8")
         if said is not None:
-            response.delete_cookie(flash.COOKIE, path=theme.mount(), secure=request.is_secure, httponly=True)
+            response.delete_cookie(flash.COOKIE, path=mount(), secure=request.is_secure, httponly=True)
         return response
 
     async def json(self, page: Page) -> Response:

@@ -58,8 +58,7 @@ class Guard:
         verdict = await judge(self._authorize, request)
         if not isinstance(verdict, Viewer):
             return verdict
-        path = urlsplit(url_for(".overview")).path.rstrip("/") or "/"
-        submit = DoubleSubmit(self._keys.of(current_app), request, request.blueprint or "", path, verdict.name)
+        submit = DoubleSubmit(self._keys.of(current_app), request, request.blueprint or "", mount(), verdict.name)
         g._lagoqueue_dashboard = _Entry(verdict, submit)
         if request.method not in SAFE and request.routing_exception is None:
             if not verdict.acts and _endpoint() != OPEN_TO_READERS:
@@ -85,6 +84,11 @@ class Guard:
         if entry is not None:
             entry.submit.finish(response)
         return response
+
+
+def mount() -> str:
+    """Return the path below which all pages of this dashboard are."""
+    return urlsplit(url_for(".overview")).path.rstrip("/") or "/"
 
 
 def viewer() -> Viewer | None:
