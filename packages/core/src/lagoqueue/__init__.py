@@ -43,7 +43,7 @@ from lagoqueue.handlers import Handlers
 from lagoqueue.job import Job, job_name
 from lagoqueue.memory import MemoryQueue
 from lagoqueue.observer import Observer
-from lagoqueue.queue import Keeper, Producer, Queue, Settlement, SyncProducer, WorkerInfo
+from lagoqueue.queue import Keeper, Producer, Queue, Settlement, SyncProducer, Turn, WorkerInfo
 from lagoqueue.runner import run_until_signal
 from lagoqueue.worker import Worker
 
@@ -84,6 +84,7 @@ __all__ = [
     "Settlement",
     "Snooze",
     "SyncProducer",
+    "Turn",
     "UnknownJob",
     "Worker",
     "WorkerInfo",

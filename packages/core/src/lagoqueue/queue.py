@@ -10,12 +10,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Literal, NamedTuple, Protocol, Self
 
 import msgspec
 
 from lagoqueue._time import at_least_one
-from lagoqueue.errors import InvalidValue, QueueEmpty, ReservationLost
+from lagoqueue.errors import DriverError, InvalidValue, QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import DEFAULT_QUEUE, MAX_LABEL, Job, check_text
 from lagoqueue.monitor.failed import FailedJobs
@@ -38,6 +38,18 @@ class Settlement(msgspec.Struct, frozen=True):
     delay: float = 0.0
     failure: Failure | None = None
     seconds: float | None = None
+
+
+class Turn(NamedTuple):
+    """What `Queue.turn` did.
+
+    Attributes:
+        jobs: Reserved now, in `pop`'s order; perhaps none.
+        lost: The settled jobs whose reservation was lost.
+    """
+
+    jobs: list[Job]
+    lost: list[Job]
 
 
 class Producer(Protocol):
@@ -234,6 +246,22 @@ class Queue(ABC):
                 lost.append(settlement.job)
         return lost
 
+    async def turn(self, settlements: Sequence[Settlement], limit: int, *, labels: Sequence[str] | None = None) -> Turn:
+        """Do as `settle` does, and reserve up to `limit` due jobs, without waiting.
+
+        A driver makes it one round trip and one commit where it can: then all of it is done or, when this
+        raises, none. That no job came is no promise that none is due, as `pop`'s `QueueEmpty` is.
+
+        Raises:
+            InvalidValue: `limit` is not a whole number from 1.
+        """
+        at_least_one(limit, "limit")
+        lost = await self.settle(settlements)
+        try:
+            return Turn(await self.pop_many(limit, labels=labels), lost)
+        except (QueueEmpty, DriverError):  # what was settled is to be known; the next pop says what is wrong
+            return Turn([], lost)
+
     async def _settle_one(self, settlement: Settlement) -> None:
         match settlement.action:
             case "ack":
@@ -355,6 +383,9 @@ class NamedQueue(Queue):
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
         return await self.queue.settle(settlements)
+
+    async def turn(self, settlements: Sequence[Settlement], limit: int, *, labels: Sequence[str] | None = None) -> Turn:
+        return await self.queue.turn(settlements, limit, labels=labels or self.labels)
 
     async def fail(self, job: Job, failure: Failure | None = None) -> None:
         await self.queue.fail(job, failure)

@@ -34,6 +34,7 @@ from lagoqueue.testing.contract.labels import Labels
 from lagoqueue.testing.contract.order import Order
 from lagoqueue.testing.contract.redelivery import Redelivery
 from lagoqueue.testing.contract.roundtrip import RoundTrip
+from lagoqueue.testing.contract.turns import Turns
 from lagoqueue.testing.contract.waiting import Waiting
 
 __all__ = ["Hooks", "QueueContract"]
@@ -51,6 +52,7 @@ class QueueContract(
     Redelivery,
     Keeping,
     Batches,
+    Turns,
     Failing,
     Concurrency,
     Cancellation,
