@@ -65,7 +65,7 @@ class Turns(Hooks):
         turn = await queue.turn(settlements, 9)
         back = turn.jobs or await queue.pop_many(9)  # what this turn itself put back may come with the next
         self.assertEqual(turn.lost, [])
-        self.assertEqual([(job.id, job.attempts) for job in back], [("c", 1)])
+        self.assertEqual([(job.id, job.attempts) for job in back], [("c", 1 if self.supports_release else 2)])
         self.assertNotEqual(back[0].receipt, c.receipt)
         self.assertEqual(await queue.size(), 1)
 
