@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ from lagoqueue.job import Job
 from lagoqueue_sql.database import Database
 from lagoqueue_sql.link import Link, Row
 from lagoqueue_sql.outlook import Outlook
-from lagoqueue_sql.rows import duration, row_job
+from lagoqueue_sql.rows import Key, duration, row_job
 from lagoqueue_sql.statements import Statements
 
-AVAILABLE_AT, QUEUE, PRIORITY, SEQ, RESERVED_AT = 4, 5, 6, 8, 9
+ATTEMPTS, AVAILABLE_AT, QUEUE, PRIORITY, SEQ, RESERVED_AT = 3, 4, 5, 6, 8, 9
 """Where `claim` returns them: among the columns of a job, and behind those."""
 
 LONGEST_SWEEP = 5.0
@@ -33,13 +33,15 @@ class Claim(NamedTuple):
     """What a claim found; without jobs, `again` is when to ask again, on the clock's monotonic time.
 
     `looked` when it made sure, with a look of its own. `waits` has the label of each job and the
-    microseconds for which it had been due, by the store's clock.
+    microseconds for which it had been due, by the store's clock. `acked` has the reservations that held
+    until this claim ended them.
     """
 
     jobs: list[Job]
     again: float
     looked: bool = False
     waits: Sequence[tuple[str, int]] = ()
+    acked: Collection[Key] = ()
 
 
 class Claimer:
@@ -68,7 +70,15 @@ class Claimer:
         self._swept = 0
 
     def claim(
-        self, link: Link, labels: Sequence[str], limit: int, *, worker: str | None, token: str, thorough: bool
+        self,
+        link: Link,
+        labels: Sequence[str],
+        limit: int,
+        *,
+        worker: str | None,
+        token: str,
+        thorough: bool,
+        acks: Sequence[Key] = (),
     ) -> Claim:
         """Reserve up to `limit` due jobs in the contract's order.
 
@@ -79,6 +89,7 @@ class Claimer:
             worker: Who claims, if a worker does.
             token: The random part of the receipts; new for each call.
             thorough: When nothing is found, make sure that nothing is there.
+            acks: Reservations to end with the same statement, where the database can.
         """
         swept = self.sweep_is_due()
         if swept:
@@ -86,16 +97,16 @@ class Claimer:
         looked = self.outlook.is_stale(labels)
         if looked:
             self.look(link, labels)
-        rows = self._reserve(link, labels, limit, worker, token)
+        acked, rows = self._reserve(link, labels, limit, worker, token, acks)
         if not rows and ((thorough and not (swept and looked)) or self._should_look(labels)):
             if thorough:
                 self._sweep(link)
             self.look(link, labels)
-            rows = self._reserve(link, labels, limit, worker, token)
+            _, rows = self._reserve(link, labels, limit, worker, token)
             looked = True
         jobs = [row_job(row, f"{row[SEQ]}-{token}") for row in rows]
         waits = [(row[QUEUE], row[RESERVED_AT] - row[AVAILABLE_AT]) for row in rows]
-        return Claim(jobs, self.again(labels), looked, waits)
+        return Claim(jobs, self.again(labels), looked, waits, acked)
 
     def _should_look(self, labels: Sequence[str]) -> bool:
         """Tell whether more may be known after a look, and it can be afforded."""
@@ -122,15 +133,28 @@ class Claimer:
         due = self.outlook.next_due(labels) if self.outlook.is_certain(labels) else self.outlook.look_at(labels)
         return self._next_sweep if due is None else min(due, self._next_sweep)
 
-    def _reserve(self, link: Link, labels: Sequence[str], limit: int, worker: str | None, token: str) -> list[Row]:
+    def _reserve(
+        self,
+        link: Link,
+        labels: Sequence[str],
+        limit: int,
+        worker: str | None,
+        token: str,
+        acks: Sequence[Key] = (),
+    ) -> tuple[Collection[Key], list[Row]]:
+        """Claim from the levels that may have a due job; return what `Database.turn` does, in order."""
         levels = self.outlook.due_levels(labels)
-        if not levels:
-            return []
         values = {"now": self._now(), "timeout": self._timeout, "receipt": token, "worker": worker, "limit": limit}
-        rows = self._database.claim(link, self._sql, levels, values)
+        acked: Collection[Key] = ()
+        if acks:
+            acked, rows = self._database.turn(link, self._sql, acks, levels, values)
+        elif levels:
+            rows = self._database.claim(link, self._sql, levels, values)
+        else:
+            return (), []
         taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT], row[SEQ]) for row in rows]
         self.outlook.claimed(levels, taken, short=len(rows) < limit)
-        return in_order(rows, labels)
+        return acked, in_order(rows, labels)
 
     def _sweep(self, link: Link) -> None:
         """Let expired reservations go. Looks only at what expired since the last time, for the same reason as a claim."""

@@ -44,7 +44,8 @@ from lagoqueue_sql.connecting import Options, to_url
 from lagoqueue_sql.database import Database
 from lagoqueue_sql.dialects.sqlite import SQLite
 from lagoqueue_sql.link import Link, Row, Values
-from lagoqueue_sql.settle import key_of, settle
+from lagoqueue_sql.rows import key_of
+from lagoqueue_sql.settle import Endings, settle
 from lagoqueue_sql.within import run_text
 
 if TYPE_CHECKING:
@@ -301,8 +302,8 @@ def _takes_off_first(queue: SQLQueue) -> bool:
 
 
 def _take_off(queue: SQLQueue, job: Job, target: Session | sa.Connection) -> None:
-    done = Settlement(job, "ack")
-    if settle(queue._database, _link(target), queue._spelled("named"), [done], now=queue._now()):
+    done = Endings([Settlement(job, "ack")])
+    if settle(queue._database, _link(target), queue._spelled("named"), done, now=queue._now()):
         raise ReservationLost(job.id)
 
 

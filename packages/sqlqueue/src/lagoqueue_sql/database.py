@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
@@ -15,7 +15,7 @@ from lagoqueue.errors import DriverError
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
-from lagoqueue_sql.rows import as_json
+from lagoqueue_sql.rows import Key, as_json, key_item
 from lagoqueue_sql.statements import DialectStatements, Statements
 from lagoqueue_sql.statements_looking import Looking
 
@@ -110,6 +110,14 @@ class Database(ABC):
     @abstractmethod
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
         """Reserve due jobs of these levels and return their rows, in no certain order."""
+
+    def turn(
+        self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
+    ) -> tuple[Collection[Key], Sequence[Row]]:
+        """Do as `ack` and `claim` do; return the reservations that held until now, and the claimed rows."""
+        batch = as_json([key_item(key) for key in acks])
+        held = {row[:3] for row in self.held(link, sql, sql.ack, {"batch": batch, "now": values["now"]})}
+        return held, self.claim(link, sql, levels, values)
 
     @abstractmethod
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:

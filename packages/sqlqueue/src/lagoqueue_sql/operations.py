@@ -7,7 +7,7 @@ side that coroutines see.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from lagoqueue._time import Clock
 from lagoqueue.errors import OutcomeUnknown
@@ -19,11 +19,18 @@ from lagoqueue_sql.database import Database, Mode
 from lagoqueue_sql.keeper import SQLKeeper
 from lagoqueue_sql.link import Link
 from lagoqueue_sql.push import push
-from lagoqueue_sql.rows import duration
-from lagoqueue_sql.settle import Key, extend, key_of, settle, settle_mode
+from lagoqueue_sql.rows import Key, duration
+from lagoqueue_sql.settle import Endings, extend, settle
 from lagoqueue_sql.statements import Statements
 from lagoqueue_sql.store import Store
 from lagoqueue_sql.waiting import Bell
+
+
+class Turned(NamedTuple):
+    """What a turn did: what it reserved, and the settled jobs whose reservation was lost."""
+
+    found: Claim
+    lost: list[Job]
 
 
 class Operations:
@@ -102,17 +109,27 @@ class Operations:
 
     def claim(self, store: Store, labels: Sequence[str], limit: int, thorough: bool) -> Claim:
         """Reserve due jobs, with a second try when the connection is lost before the answer came."""
+        return self._turn(store, (), labels, limit, thorough).found
+
+    def turn(self, store: Store, settlements: Sequence[Settlement], labels: Sequence[str], limit: int) -> Turned:
+        """Do as `settle` and `claim` do, in one transaction, and where it can be with one statement."""
+        return self._turn(store, settlements, labels, limit, thorough=False)
+
+    def _turn(
+        self, store: Store, settlements: Sequence[Settlement], labels: Sequence[str], limit: int, thorough: bool
+    ) -> Turned:
         if self._heard != self._bell.rung:
             self._heard = self._bell.rung
             self.outlook.stir()
         worker = self._enrolled_worker(store)
         try:
-            found = self._claim_once(store, labels, limit, thorough, worker)
+            turned = self._turn_once(store, settlements, labels, limit, thorough, worker)
         except OutcomeUnknown:
-            found = self._claim_once(store, labels, limit, thorough, worker)
-        if found.waits:
-            self._chores.counts.waited(found.waits)
-        return found
+            turned = self._turn_once(store, settlements, labels, limit, thorough, worker)
+        if turned.found.waits:
+            self._chores.counts.waited(turned.found.waits)
+        self._settled(settlements, turned.lost)
+        return turned
 
     def _enrolled_worker(self, store: Store) -> str | None:
         """Return the worker for which this queue claims, entered in the table before its first claim."""
@@ -124,28 +141,48 @@ class Operations:
             self._enrolled.add(keeper.worker)
         return keeper.worker
 
-    def _claim_once(self, store: Store, labels: Sequence[str], limit: int, thorough: bool, worker: str | None) -> Claim:
-        """Claim, after giving back what claims reserved whose answer was lost."""
+    def _turn_once(
+        self,
+        store: Store,
+        settlements: Sequence[Settlement],
+        labels: Sequence[str],
+        limit: int,
+        thorough: bool,
+        worker: str | None,
+    ) -> Turned:
+        """Settle and claim, after giving back what claims reserved whose answer was lost."""
         token = new_token()
+        endings = Endings(settlements, self._unsure)
 
-        def claim(link: Link) -> Claim:
+        def turn(link: Link) -> Turned:
             for lost in self._lost_tokens:
                 link.count(self._sql.give_back, {"receipt": lost})
-            return self._claimer.claim(link, labels, limit, worker=worker, token=token, thorough=thorough)
+            held = endings.end_others(self._database, link, self._sql, self._now())
+            found = self._claimer.claim(
+                link, labels, limit, worker=worker, token=token, thorough=thorough, acks=endings.acks
+            )
+            held.update(found.acked, endings.acked_before(link, self._sql, found.acked))
+            return Turned(found, endings.lost(held))
 
         try:
-            found = store.run(claim, self._database.claim_mode)
+            turned = store.run(turn, self._database.claim_mode if endings.only_acks else Mode.ATOMIC)
         except OutcomeUnknown:
             self._lost_tokens.add(token)
+            self._unsure.update(endings.keys)
             raise
         self._lost_tokens.clear()
-        return found
+        self._unsure.difference_update(endings.keys)
+        return turned
 
     def give_back(self, link: Link, found: Claim) -> None:
         """Release what a cancelled pop had reserved, as if it had never been."""
-        releases = [Settlement(job, "release") for job in found.jobs]
+        releases = Endings([Settlement(job, "release") for job in found.jobs])
         settle(self._database, link, self._sql, releases, now=self._now())
         self.arrived((job.queue, job.priority, None) for job in found.jobs)
+
+    def give_turn_back(self, link: Link, turned: Turned) -> None:
+        """Release what a cancelled turn had reserved; what it settled is settled."""
+        self.give_back(link, turned.found)
 
     # --- Settle ---------------------------------------------------------------------------------------
 
@@ -155,26 +192,32 @@ class Operations:
             lost = self._settle_once(store, settlements)
         except OutcomeUnknown:
             lost = self._settle_once(store, settlements)
-        gone = {id(job) for job in lost}
-        done = [settlement for settlement in settlements if id(settlement.job) not in gone]
-        self._chores.counts.settled(done)
-        back = [each.job for each in done if each.action in ("nack", "release")]
-        if back:
-            self.arrived((job.queue, job.priority, None) for job in back)
+        self._settled(settlements, lost)
         return lost
 
     def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Job]:
-        mode = settle_mode(settlements)
-        unsure = self._unsure.intersection(key_of(each.job) for each in settlements) if self._unsure else ()
+        endings = Endings(settlements, self._unsure)
         try:
             lost = store.run(
-                lambda link: settle(self._database, link, self._sql, settlements, now=self._now(), unsure=unsure), mode
+                lambda link: settle(self._database, link, self._sql, endings, now=self._now()), endings.mode
             )
         except OutcomeUnknown:
-            self._unsure.update(key_of(each.job) for each in settlements)
+            self._unsure.update(endings.keys)
             raise
-        self._unsure.difference_update(unsure)
+        self._unsure.difference_update(endings.keys)
         return lost
+
+    def _settled(self, settlements: Sequence[Settlement], lost: Sequence[Job]) -> None:
+        """Count what was settled, and wake who waits for what was put back."""
+        done = settlements
+        if lost:
+            gone = {id(job) for job in lost}
+            done = [settlement for settlement in settlements if id(settlement.job) not in gone]
+        if done:
+            self._chores.counts.settled(done)
+        back = [each.job for each in done if each.action in ("nack", "release")]
+        if back:
+            self.arrived((job.queue, job.priority, None) for job in back)
 
     def extend(self, store: Store, jobs: Sequence[Job]) -> list[Job]:
         """Let reservations run for a full visibility timeout from now; return the lost ones."""

@@ -19,7 +19,7 @@ from lagoqueue._time import Clock, Seconds, SystemClock, at_least_one, to_second
 from lagoqueue.errors import QueueEmpty, ReservationLost
 from lagoqueue.failure import Failure
 from lagoqueue.job import Job
-from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement, WorkerInfo
+from lagoqueue.queue import Keeper, NamedQueue, Queue, Settlement, Turn, WorkerInfo
 from lagoqueue_sql import ddl, waking
 from lagoqueue_sql.chores import QueueChores
 from lagoqueue_sql.claim import Claim
@@ -266,6 +266,14 @@ class SQLQueue(Queue):
             The jobs whose reservation was lost; nothing was changed for those.
         """
         return await self._thread.run(partial(self._operations.settle, settlements=settlements)) if settlements else []
+
+    async def turn(self, settlements: Sequence[Settlement], limit: int, *, labels: Sequence[str] | None = None) -> Turn:
+        """Settle and reserve in one transaction: one statement on PostgreSQL when all jobs are acked."""
+        at_least_one(limit, "limit")
+        labels = tuple(self.labels if labels is None else labels)
+        turn = partial(self._operations.turn, settlements=settlements, labels=labels, limit=limit)
+        turned = await self._thread.run(turn, undo=self._operations.give_turn_back)
+        return Turn(turned.found.jobs, turned.lost)
 
     async def ack(self, job: Job) -> None:
         await self._settle_one(Settlement(job, "ack"))

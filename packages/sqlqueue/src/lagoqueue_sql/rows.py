@@ -11,6 +11,9 @@ import msgspec
 
 from lagoqueue.job import Job
 
+Key = tuple[str, int, str]
+"""A reservation: its job's id, and the two parts of its receipt, the row's `seq` and a random token."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -70,6 +73,17 @@ def row_job(row: Sequence[Any], receipt: str | None = None) -> Job:
         {} if headers == "{}" else _decode_headers(headers),
         receipt,
     )
+
+
+def key_of(job: Job) -> Key:
+    """Return what finds the row of a popped job; of any other, what finds none."""
+    seq, _, token = (job.receipt or "").partition("-")
+    return (job.id, int(seq), token) if seq.isdecimal() and len(seq) < 19 else (job.id, 0, "")
+
+
+def key_item(key: Key) -> dict[str, Any]:
+    """Return a reservation as a batch of them has it."""
+    return {"i": key[0], "s": key[1], "r": key[2]}
 
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:

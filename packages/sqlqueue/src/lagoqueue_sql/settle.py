@@ -6,7 +6,7 @@ receipt proves one reservation and no other, and settling finds its rows by prim
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from lagoqueue._time import to_seconds
@@ -16,64 +16,99 @@ from lagoqueue.queue import Settlement
 from lagoqueue_sql.database import Database, Mode
 from lagoqueue_sql.failed import record
 from lagoqueue_sql.link import Link
-from lagoqueue_sql.rows import as_json, duration
+from lagoqueue_sql.rows import Key, as_json, duration, key_item, key_of
 from lagoqueue_sql.statements import COLUMNS, Statements
-
-Key = tuple[str, int, str]
-"""A job's id, and the two parts of its receipt."""
 
 UNKNOWN = Failure("unknown", "unknown")
 
 
-def settle_mode(settlements: Sequence[Settlement]) -> Mode:
-    """Return the transaction that `settle` needs for these."""
-    kinds = {"back" if s.action in ("nack", "release") else s.action for s in settlements}
-    return Mode.SINGLE if len(kinds) == 1 and "fail" not in kinds else Mode.ATOMIC
+class Endings:
+    """Settlements, sorted by what they ask for. Of two of one reservation the first counts.
+
+    Args:
+        settlements: What to do.
+        unsure: Reservations that were settled before, when the connection was lost before the answer came.
+
+    Attributes:
+        acks: The reservations to end because the job is done.
+    """
+
+    def __init__(self, settlements: Sequence[Settlement], unsure: Collection[Key] = ()) -> None:
+        self._settlements = settlements
+        self._first: dict[Key, Settlement] = {}
+        for settlement in settlements:
+            self._first.setdefault(key_of(settlement.job), settlement)
+        self.acks = [key for key, each in self._first.items() if each.action == "ack"]
+        self._others = {key: each for key, each in self._first.items() if each.action != "ack"}
+        self._unsure = self._first.keys() & unsure if unsure else ()
+
+    @property
+    def keys(self) -> Collection[Key]:
+        """All reservations that these end."""
+        return self._first.keys()
+
+    @property
+    def only_acks(self) -> bool:
+        """Whether jobs are done, and nothing else."""
+        return not self._others
+
+    @property
+    def mode(self) -> Mode:
+        """The transaction that these need."""
+        if self.only_acks:
+            return Mode.SINGLE
+        return Mode.ATOMIC if self.acks or any(each.action == "fail" for each in self._others.values()) else Mode.SINGLE
+
+    def end_others(self, database: Database, link: Link, sql: Statements, now: int) -> set[Key]:
+        """End those that are no acks, with one statement for each kind; return the reservations that held until then."""
+        held: set[Key] = set()
+        back = {key: each for key, each in self._others.items() if each.action != "fail"}
+        if back:
+            items = [
+                key_item(key) | {"d": duration(to_seconds(each.delay, "delay")), "b": int(each.action == "release")}
+                for key, each in back.items()
+            ]
+            held |= _held(database, link, sql, sql.put_back, items, now)
+        fails = {key: each.failure or UNKNOWN for key, each in self._others.items() if each.action == "fail"}
+        if fails:
+            held |= _bury(database, link, sql, fails, now)
+        return held | self._done_before(link, sql, self._others.keys() - held)
+
+    def ack(self, database: Database, link: Link, sql: Statements, now: int) -> set[Key]:
+        """End the acked, and return the reservations that held until then."""
+        held = _held(database, link, sql, sql.ack, [key_item(key) for key in self.acks], now) if self.acks else set()
+        return held | self.acked_before(link, sql, held)
+
+    def acked_before(self, link: Link, sql: Statements, held: Collection[Key]) -> set[Key]:
+        """Return which acks went through when they were tried before; `held` has those that went through now."""
+        return self._done_before(link, sql, [key for key in self.acks if key not in held]) if self._unsure else set()
+
+    def _done_before(self, link: Link, sql: Statements, keys: Iterable[Key]) -> set[Key]:
+        return {key for key in keys if key in self._unsure and _was_done(link, sql, key, self._first[key])}
+
+    def lost(self, held: Collection[Key]) -> list[Job]:
+        """Return the jobs whose reservation was gone; the second settlement of one finds it gone as well."""
+        if len(held) == len(self._settlements):
+            return []
+        return [
+            each.job
+            for each in self._settlements
+            if self._first[key_of(each.job)] is not each or key_of(each.job) not in held
+        ]
 
 
-def settle(
-    database: Database,
-    link: Link,
-    sql: Statements,
-    settlements: Sequence[Settlement],
-    *,
-    now: int,
-    unsure: Collection[Key] = (),
-) -> list[Job]:
+def settle(database: Database, link: Link, sql: Statements, endings: Endings, *, now: int) -> list[Job]:
     """End the reservations with one statement for each kind of ending; return the jobs that were lost.
-
-    Of two settlements of one reservation the first counts, and the second finds it gone.
 
     Args:
         database: Whose statements these are.
         link: Runs them.
         sql: The statements.
-        settlements: What to do.
+        endings: What to do.
         now: The caller's time in microseconds, for stores without a clock.
-        unsure: Those that were tried before, when the connection was lost before the answer came.
     """
-    first: dict[Key, Settlement] = {}
-    for settlement in settlements:
-        first.setdefault(key_of(settlement.job), settlement)
-    acks = [key for key, s in first.items() if s.action == "ack"]
-    back = {key: s for key, s in first.items() if s.action in ("nack", "release")}
-    fails = {key: s.failure or UNKNOWN for key, s in first.items() if s.action == "fail"}
-
-    held: set[Key] = set()
-    if acks:
-        held |= _held(database, link, sql, sql.ack, [_item(key) for key in acks], now)
-    if back:
-        items = [
-            _item(key, d=duration(to_seconds(s.delay, "delay")), b=int(s.action == "release"))
-            for key, s in back.items()
-        ]
-        held |= _held(database, link, sql, sql.put_back, items, now)
-    if fails:
-        held |= _bury(database, link, sql, fails, now)
-    for key in unsure:
-        if key in first and key not in held and _was_done(link, sql, key, first[key]):
-            held.add(key)
-    return [s.job for s in settlements if first[key_of(s.job)] is not s or key_of(s.job) not in held]
+    held = endings.end_others(database, link, sql, now)
+    return endings.lost(held | endings.ack(database, link, sql, now))
 
 
 def extend(
@@ -83,18 +118,8 @@ def extend(
     if not jobs:
         return []
     keys = {key_of(job) for job in jobs}
-    held = _held(database, link, sql, sql.extend, [_item(key) for key in keys], now, timeout=timeout)
+    held = _held(database, link, sql, sql.extend, [key_item(key) for key in keys], now, timeout=timeout)
     return [job for job in jobs if key_of(job) not in held]
-
-
-def key_of(job: Job) -> Key:
-    """Return what finds the row of a popped job; of any other, what finds none."""
-    seq, _, token = (job.receipt or "").partition("-")
-    return (job.id, int(seq), token) if seq.isdecimal() and len(seq) < 19 else (job.id, 0, "")
-
-
-def _item(key: Key, **more: int) -> dict[str, Any]:
-    return {"i": key[0], "s": key[1], "r": key[2], **more}
 
 
 def _held(
@@ -112,7 +137,7 @@ def _held(
 
 def _bury(database: Database, link: Link, sql: Statements, fails: dict[Key, Failure], now: int) -> set[Key]:
     """Move jobs to the failed jobs, as the store knows them."""
-    batch = as_json([_item(key) for key in fails])
+    batch = as_json([key_item(key) for key in fails])
     rows = database.held(link, sql, sql.bury, {"batch": batch, "now": now})
     columns = COLUMNS.split(", ")
     record(

@@ -37,6 +37,7 @@ class DialectStatements(Protocol):
     push_many: str
     look: str
     claim: str
+    turn: str
     reclaim: str
     ack: str
     put_back: str
@@ -60,6 +61,7 @@ class Statements:
             instant of its first job, and the store's time; and for each label a row without
             priority and instant.
         claim: Reserve due jobs and return them with their `seq` and when they were reserved, in no certain order.
+        turn: On PostgreSQL, `ack` and `claim` in one; of the acks it returns nothing when as many as `:expected` held.
         reclaim: Let reservations go that expired since `:since`; return queue, priority and
             available_at of each.
         ack, put_back, extend, bury: End or extend the reservations in a batch; return id, seq and
@@ -79,6 +81,7 @@ class Statements:
     stored: str
     look: str
     claim: str
+    turn: str
     reclaim: str
     ack: str
     put_back: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, TypeVar
 
@@ -26,7 +26,7 @@ from lagoqueue_sql.dialects.mysql_statements import MySQLStatements
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
-from lagoqueue_sql.rows import as_json
+from lagoqueue_sql.rows import Key, as_json
 from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
@@ -271,6 +271,12 @@ class MySQL(Database):
             if rows:
                 link.count(take, values | {"seqs": [row[SEQ] for row in rows]})
         return rows
+
+    def turn(
+        self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
+    ) -> tuple[Collection[Key], Sequence[Row]]:
+        with transaction(link):
+            return super().turn(link, sql, acks, levels, values)
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
         return self._let_go(link, sql.reclaim, values)

@@ -54,6 +54,7 @@ class MySQLStatements:
     SET reserved_at = {{now}}, reserved_until = {{now}} + :timeout, receipt = :receipt, worker = :worker,
         attempts = attempts + 1
     WHERE seq IN :seqs"""
+    turn = ""  # `ack` and `claim`, one after the other
     reclaim = f"""
     SELECT seq, queue, priority, available_at FROM {{jobs}} FORCE INDEX ({{reserved}})
     WHERE reserved_at IS NOT NULL AND reserved_until > :since AND reserved_until <= {{now}} FOR UPDATE SKIP LOCKED;

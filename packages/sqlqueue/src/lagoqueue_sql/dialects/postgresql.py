@@ -7,7 +7,7 @@ stopped answering cannot be cancelled (psycopg issue 1371); a thread that waits 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, ClassVar, TypeVar
 
@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from psycopg import errors
 
 from lagoqueue.errors import DriverError, SchemaMissing
+from lagoqueue_sql.claim import ATTEMPTS, SEQ
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
 from lagoqueue_sql.dialects.postgresql_health import CHECKS
 from lagoqueue_sql.dialects.postgresql_looking import PostgreSQLLooking
@@ -23,7 +24,7 @@ from lagoqueue_sql.dialects.postgresql_statements import PostgreSQLStatements
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
-from lagoqueue_sql.rows import as_json
+from lagoqueue_sql.rows import Key, as_json, key_item
 from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
@@ -195,10 +196,18 @@ class PostgreSQL(Database):
         return link.count(sql.push_many, {"batch": as_json(rows), "now": rows[0]["now"]})
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
-        batch = as_json(
-            [{"q": each.queue, "p": each.priority, "f": each.floor, "s": each.floor_seq} for each in levels]
-        )
-        return link.rows(sql.claim, values | {"levels": batch})
+        return link.rows(sql.claim, values | {"levels": _levels(levels)})
+
+    def turn(
+        self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
+    ) -> tuple[Collection[Key], Sequence[Row]]:
+        more = {"levels": _levels(levels), "batch": as_json([key_item(key) for key in acks]), "expected": len(acks)}
+        rows = link.rows(sql.turn, values | more)
+        claimed = [row for row in rows if row[ATTEMPTS] is not None]
+        if len(claimed) == len(rows):
+            return acks, claimed
+        told = [row for row in rows if row[ATTEMPTS] is None and row[SEQ] is not None]
+        return {(row[0], row[SEQ], row[1]) for row in told}, claimed
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
         return link.rows(sql.reclaim, values)
@@ -253,6 +262,10 @@ class PostgreSQL(Database):
         if isinstance(error, psycopg.OperationalError):
             return f"{self._name} could not be reached, or stopped answering"
         return f"{self._name} refused"
+
+
+def _levels(levels: Sequence[Level]) -> str:
+    return as_json([{"q": each.queue, "p": each.priority, "f": each.floor, "s": each.floor_seq} for each in levels])
 
 
 def check_version(found: int) -> None:

@@ -28,6 +28,22 @@ _JOB = (
 )
 
 
+# The lateral part runs for one level after another, and stops once the outer limit is reached: what is
+# not returned is not locked. Its array is computed once, before the update looks the rows up by key.
+_CLAIM = f"""
+    UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + CAST(:timeout AS bigint), receipt = :receipt,
+           worker = :worker, attempts = attempts + 1
+    WHERE seq = ANY(ARRAY(
+        SELECT due.seq FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint, s bigint)
+        CROSS JOIN LATERAL (
+            SELECT seq FROM {{jobs}}
+            WHERE queue = level.q AND priority = level.p AND reserved_at IS NULL
+              AND (available_at, seq) >= (level.f, level.s) AND available_at <= {{now}}
+            ORDER BY available_at, seq LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED) AS due
+        LIMIT CAST(:limit AS integer)))
+    RETURNING {COLUMNS}, seq, reserved_at"""
+
+
 class PostgreSQLStatements:
     """See `lagoqueue_sql.statements.Statements` for what each is for."""
 
@@ -63,20 +79,16 @@ class PostgreSQLStatements:
         WHERE level.priority IS NOT NULL
     )
     SELECT queue, priority, first, {now} FROM level"""
-    # The lateral part runs for one level after another, and stops once the outer limit is reached: what is
-    # not returned is not locked. Its array is computed once, before the update looks the rows up by key.
-    claim = f"""
-    UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + CAST(:timeout AS bigint), receipt = :receipt,
-           worker = :worker, attempts = attempts + 1
-    WHERE seq = ANY(ARRAY(
-        SELECT due.seq FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint, s bigint)
-        CROSS JOIN LATERAL (
-            SELECT seq FROM {{jobs}}
-            WHERE queue = level.q AND priority = level.p AND reserved_at IS NULL
-              AND (available_at, seq) >= (level.f, level.s) AND available_at <= {{now}}
-            ORDER BY available_at, seq LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED) AS due
-        LIMIT CAST(:limit AS integer)))
-    RETURNING {COLUMNS}, seq, reserved_at"""
+    claim = _CLAIM
+    # Both at once, in one round trip and one commit. Rows without attempts tell of the acks: none when as many as
+    # were `:expected` held; else one row for each that held, and one more so that it shows.
+    turn = f"""{_BATCH},
+    acked AS (DELETE FROM {{jobs}} USING {_HELD} RETURNING {{jobs}}.id, {{jobs}}.seq, {{jobs}}.receipt),
+    claimed AS ({_CLAIM})
+    SELECT {COLUMNS}, seq, reserved_at FROM claimed
+    UNION ALL SELECT id, receipt, NULL, NULL, NULL, NULL, NULL, NULL, seq, NULL
+    FROM (SELECT id, receipt, seq FROM acked UNION ALL SELECT NULL, NULL, NULL) AS told
+    WHERE (SELECT count(*) FROM acked) <> CAST(:expected AS bigint)"""
     reclaim = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE seq = ANY(ARRAY(

@@ -58,6 +58,7 @@ class SQLiteStatements:
           AND (available_at, seq) >= (:floor, :floor_seq) AND available_at <= {{now}}
         ORDER BY priority DESC, available_at, seq LIMIT :limit)
     RETURNING {COLUMNS}, seq, reserved_at"""
+    turn = ""  # `ack` and `claim`, one after the other
     reclaim = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
     WHERE reserved_at IS NOT NULL AND reserved_until > :since AND reserved_until <= {now}
