@@ -12,8 +12,8 @@ from lagoqueue._time import Clock
 from lagoqueue.job import Job
 from lagoqueue_sql.database import Database
 from lagoqueue_sql.link import Link, Row
-from lagoqueue_sql.outlook import Outlook
-from lagoqueue_sql.rows import Key, duration, row_job
+from lagoqueue_sql.outlook import Level, Outlook
+from lagoqueue_sql.rows import Key, duration, reserved_jobs
 from lagoqueue_sql.statements import Statements
 
 ATTEMPTS, AVAILABLE_AT, QUEUE, PRIORITY, SEQ, RESERVED_AT = 3, 4, 5, 6, 8, 9
@@ -94,6 +94,7 @@ class Claimer:
         swept = self.sweep_is_due()
         if swept:
             self._sweep(link)
+        self.hear(link)
         looked = self.outlook.is_stale(labels)
         if looked:
             self.look(link, labels)
@@ -104,9 +105,8 @@ class Claimer:
             self.look(link, labels)
             _, rows = self._reserve(link, labels, limit, worker, token)
             looked = True
-        jobs = [row_job(row, f"{row[SEQ]}-{token}") for row in rows]
         waits = [(row[QUEUE], row[RESERVED_AT] - row[AVAILABLE_AT]) for row in rows]
-        return Claim(jobs, self.again(labels), looked, waits, acked)
+        return Claim(reserved_jobs(rows, token), self.again(labels), looked, waits, acked)
 
     def _should_look(self, labels: Sequence[str]) -> bool:
         """Tell whether more may be known after a look, and it can be afforded."""
@@ -115,6 +115,13 @@ class Claimer:
     def sweep_is_due(self) -> bool:
         """Tell whether expired reservations are to be looked for now."""
         return self._clock.monotonic() >= self._next_sweep
+
+    def hear(self, link: Link) -> bool:
+        """Find out whether others may have written since the last time, and rely on nothing where they have."""
+        news = self._database.news(link)
+        if news:
+            self.outlook.distrust()
+        return news is not False
 
     def look(self, link: Link, labels: Sequence[str]) -> None:
         """Read which levels hold waiting jobs, and from when on."""
@@ -152,9 +159,11 @@ class Claimer:
             rows = self._database.claim(link, self._sql, levels, values)
         else:
             return (), []
-        taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT], row[SEQ]) for row in rows]
+        ordered = in_order(rows, levels)
+        furthest = ordered if len(levels) > 1 else ordered[-1:]
+        taken = [(row[QUEUE], row[PRIORITY], row[AVAILABLE_AT], row[SEQ]) for row in furthest]
         self.outlook.claimed(levels, taken, short=len(rows) < limit)
-        return acked, in_order(rows, labels)
+        return acked, ordered
 
     def _sweep(self, link: Link) -> None:
         """Let expired reservations go. Looks only at what expired since the last time, for the same reason as a claim."""
@@ -169,13 +178,12 @@ class Claimer:
         self._swept = max(0, self.outlook.store_time() - _MARGIN)
 
 
-def in_order(rows: Sequence[Row], labels: Sequence[str]) -> list[Row]:
-    """Return claimed rows in the order in which they are to run."""
+def in_order(rows: Sequence[Row], levels: Sequence[Level]) -> list[Row]:
+    """Return rows claimed from these levels in the order in which they are to run."""
     ordered = sorted(rows, key=itemgetter(AVAILABLE_AT, SEQ))
-    if len(ordered) > 1:
-        ordered.sort(key=itemgetter(PRIORITY), reverse=True)  # stable, as is the next
-        if len(labels) > 1:
-            ordered.sort(key=lambda row: labels.index(row[QUEUE]))
+    if len(levels) > 1:
+        place = {(level.queue, level.priority): place for place, level in enumerate(levels)}
+        ordered.sort(key=lambda row: place[row[QUEUE], row[PRIORITY]])  # stable
     return ordered
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from itertools import repeat
 from typing import NamedTuple
 
-from lagoqueue.monitor.durations import slot_of
+from lagoqueue.monitor.durations import BOUNDS, slot_of
 from lagoqueue.monitor.tally import FAILED, PROCESSED, PUSHED, RETRIED, RUN, WAIT, Tally, add, new_tally
 from lagoqueue.queue import Settlement
+
+_WAITS = [round(bound * 1_000_000) for bound in BOUNDS]
+"""The bounds of a histogram's slots in microseconds."""
 
 _PLACES = {"ack": PROCESSED, "fail": FAILED, "nack": RETRIED}
 
@@ -40,7 +44,7 @@ class Counts:
         self._begin()
 
     def _begin(self) -> None:
-        self._unwritten = Unwritten({}, {})
+        self._unwritten = Unwritten(defaultdict(new_tally), {})
         self.since: float | None = None
         """When the oldest of them was counted, by `time.monotonic`; None while there are none."""
 
@@ -48,40 +52,47 @@ class Counts:
 
     def pushed(self, queues: Iterable[str]) -> None:
         """Count a push under each of these labels."""
-        self._count(zip(queues, repeat(PUSHED)))
+        self._count(queues, PUSHED)
 
     def retried(self, queues: Iterable[str]) -> None:
         """Count a failed job that was brought back under each of these labels."""
-        self._count(zip(queues, repeat(RETRIED)))
+        self._count(queues, RETRIED)
 
     def waited(self, waits: Sequence[tuple[str, int]]) -> None:
         """Count how long jobs had been due that were reserved, given as label and microseconds."""
-        self._count((queue, WAIT + slot_of(waited / 1_000_000)) for queue, waited in waits)
+        with self._lock:
+            tallies = self._unwritten.tallies
+            for queue, micros in waits:
+                tallies[queue][WAIT + bisect_left(_WAITS, micros)] += 1
+            self._begun()
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """Count what was done to end reservations."""
-        places: list[tuple[str, int]] = []
-        for settlement in settlements:
-            queue = settlement.job.queue
-            if settlement.action in _PLACES:
-                places.append((queue, _PLACES[settlement.action]))
-            if settlement.seconds is not None:
-                places.append((queue, RUN + slot_of(settlement.seconds)))
-        self._count(places)
-
-    def _count(self, places: Iterable[tuple[str, int]]) -> None:
         now = self._now()
         with self._lock:
             tallies, processed_at = self._unwritten
-            for queue, place in places:
-                tally = tallies.get(queue)
-                if tally is None:
-                    tally = tallies[queue] = new_tally()
-                tally[place] += 1
-                if place == PROCESSED:
-                    processed_at[queue] = now
-            if self.since is None and tallies:
-                self.since = time.monotonic()
+            for each in settlements:
+                queue = each.job.queue
+                place = _PLACES.get(each.action)
+                if place is not None:
+                    tallies[queue][place] += 1
+                    if place == PROCESSED:
+                        processed_at[queue] = now
+                if each.seconds is not None:
+                    tallies[queue][RUN + slot_of(each.seconds)] += 1
+            self._begun()
+
+    def _count(self, queues: Iterable[str], place: int) -> None:
+        with self._lock:
+            tallies = self._unwritten.tallies
+            for queue in queues:
+                tallies[queue][place] += 1
+            self._begun()
+
+    def _begun(self) -> None:
+        """Remember since when there is something to write."""
+        if self.since is None and self._unwritten.tallies:
+            self.since = time.monotonic()
 
     # --- Writing ------------------------------------------------------------------------------------
 
@@ -97,7 +108,7 @@ class Counts:
         with self._lock:
             tallies, processed_at = self._unwritten
             for queue, tally in taken.tallies.items():
-                add(tallies.setdefault(queue, new_tally()), tally)
+                add(tallies[queue], tally)
             for queue, at in taken.processed_at.items():
                 processed_at.setdefault(queue, at)
             self.since = time.monotonic()

@@ -50,7 +50,7 @@ class Database(ABC):
 
     placeholders: ClassVar[Placeholders]
     look_every: ClassVar[float]
-    """Seconds for which a claimer relies on what it saw; 0 looks before each claim."""
+    """Seconds for which a claimer relies on what it saw, unless there is news."""
     poll: ClassVar[float]
     """Seconds between two looks of a pop that waits and that nothing wakes."""
     claim_mode: ClassVar[Mode]
@@ -88,9 +88,9 @@ class Database(ABC):
         """Tell whether a connection that was not used for a while has died meanwhile."""
         return False
 
-    def may_have_changed(self, link: Link) -> bool:
-        """Tell whether another process may have written since the last call. Costs next to nothing."""
-        return True
+    def news(self, link: Link) -> bool | None:
+        """Tell whether another connection has written since the last call, for next to nothing; None if that is not known."""
+        return None
 
     @abstractmethod
     def ddl(self) -> AbstractContextManager[sa.Connection]:
@@ -111,13 +111,16 @@ class Database(ABC):
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
         """Reserve due jobs of these levels and return their rows, in no certain order."""
 
+    def ack(self, link: Link, sql: Statements, keys: Sequence[Key]) -> Collection[Key]:
+        """Remove jobs that are done, and return the reservations that held until now."""
+        batch = as_json([key_item(key) for key in keys])
+        return {row[:3] for row in self.held(link, sql, sql.ack, {"batch": batch})}
+
     def turn(
         self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
     ) -> tuple[Collection[Key], Sequence[Row]]:
         """Do as `ack` and `claim` do; return the reservations that held until now, and the claimed rows."""
-        batch = as_json([key_item(key) for key in acks])
-        held = {row[:3] for row in self.held(link, sql, sql.ack, {"batch": batch, "now": values["now"]})}
-        return held, self.claim(link, sql, levels, values)
+        return self.ack(link, sql, acks), self.claim(link, sql, levels, values)
 
     @abstractmethod
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:

@@ -29,9 +29,9 @@ def spell(statement: str, placeholders: Placeholders) -> str:
 class Link:
     """Runs statements on a connection, one at a time, in whatever transaction that is in."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, **cursor: Any) -> None:
         self.connection = connection
-        self._cursor = connection.cursor()
+        self._cursor = connection.cursor(**cursor)
 
     def rows(self, statement: str, values: Values) -> Sequence[Row]:
         """Run a statement and return its rows."""

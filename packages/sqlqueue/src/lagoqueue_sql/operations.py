@@ -27,10 +27,10 @@ from lagoqueue_sql.waiting import Bell
 
 
 class Turned(NamedTuple):
-    """What a turn did: what it reserved, and the settled jobs whose reservation was lost."""
+    """What a turn did: what it reserved, and the settlements whose reservation was lost."""
 
     found: Claim
-    lost: list[Job]
+    lost: list[Settlement]
 
 
 class Operations:
@@ -101,7 +101,7 @@ class Operations:
     def look(self, store: Store, labels: Sequence[str]) -> Claim | None:
         """Return an empty claim, or None when there may be something to claim. Only reads, so it takes no lock."""
         claimer = self._claimer
-        if store.may_have_changed() or claimer.again(labels) <= self._clock.monotonic():
+        if store.run(claimer.hear, Mode.READ) or claimer.again(labels) <= self._clock.monotonic():
             store.run(lambda link: claimer.look(link, labels), Mode.READ)
         if self.outlook.due_levels(labels) or claimer.sweep_is_due():
             return None
@@ -186,7 +186,7 @@ class Operations:
 
     # --- Settle ---------------------------------------------------------------------------------------
 
-    def settle(self, store: Store, settlements: Sequence[Settlement]) -> list[Job]:
+    def settle(self, store: Store, settlements: Sequence[Settlement]) -> list[Settlement]:
         """End reservations, with a second try when the connection is lost before the answer came; return the lost."""
         try:
             lost = self._settle_once(store, settlements)
@@ -195,7 +195,7 @@ class Operations:
         self._settled(settlements, lost)
         return lost
 
-    def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Job]:
+    def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Settlement]:
         endings = Endings(settlements, self._unsure)
         try:
             lost = store.run(
@@ -207,12 +207,12 @@ class Operations:
         self._unsure.difference_update(endings.keys)
         return lost
 
-    def _settled(self, settlements: Sequence[Settlement], lost: Sequence[Job]) -> None:
+    def _settled(self, settlements: Sequence[Settlement], lost: Sequence[Settlement]) -> None:
         """Count what was settled, and wake who waits for what was put back."""
         done = settlements
         if lost:
-            gone = {id(job) for job in lost}
-            done = [settlement for settlement in settlements if id(settlement.job) not in gone]
+            gone = {id(settlement) for settlement in lost}
+            done = [settlement for settlement in settlements if id(settlement) not in gone]
         if done:
             self._chores.counts.settled(done)
         back = [each.job for each in done if each.action in ("nack", "release")]

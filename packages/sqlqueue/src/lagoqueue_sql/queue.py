@@ -265,7 +265,9 @@ class SQLQueue(Queue):
         Returns:
             The jobs whose reservation was lost; nothing was changed for those.
         """
-        return await self._thread.run(partial(self._operations.settle, settlements=settlements)) if settlements else []
+        if not settlements:
+            return []
+        return [each.job for each in await self._thread.run(partial(self._operations.settle, settlements=settlements))]
 
     async def turn(self, settlements: Sequence[Settlement], limit: int, *, labels: Sequence[str] | None = None) -> Turn:
         """Settle and reserve in one transaction: one statement on PostgreSQL when all jobs are acked."""
@@ -273,7 +275,7 @@ class SQLQueue(Queue):
         labels = tuple(self.labels if labels is None else labels)
         turn = partial(self._operations.turn, settlements=settlements, labels=labels, limit=limit)
         turned = await self._thread.run(turn, undo=self._operations.give_turn_back)
-        return Turn(turned.found.jobs, turned.lost)
+        return Turn(turned.found.jobs, [each.job for each in turned.lost])
 
     async def ack(self, job: Job) -> None:
         await self._settle_one(Settlement(job, "ack"))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from lagoqueue.job import Job
+from lagoqueue_sql.link import Row
 
 Key = tuple[str, int, str]
 """A reservation: its job's id, and the two parts of its receipt, the row's `seq` and a random token."""
@@ -84,6 +85,24 @@ def key_of(job: Job) -> Key:
 def key_item(key: Key) -> dict[str, Any]:
     """Return a reservation as a batch of them has it."""
     return {"i": key[0], "s": key[1], "r": key[2]}
+
+
+def reserved_jobs(rows: Sequence[Row], token: str) -> list[Job]:
+    """Return the jobs in rows that a claim returned, with their receipts; as `row_job` does for one."""
+    return [
+        Job(
+            job_id,
+            name,
+            payload,
+            attempts,
+            EPOCH + timedelta(0, 0, available_at),
+            queue,
+            priority,
+            {} if headers == "{}" else _decode_headers(headers),
+            f"{seq}-{token}",
+        )
+        for job_id, name, payload, attempts, available_at, queue, priority, headers, seq, _ in rows
+    ]
 
 
 def as_json(rows: Sequence[dict[str, Any]]) -> str:

@@ -35,11 +35,12 @@ class Endings:
 
     def __init__(self, settlements: Sequence[Settlement], unsure: Collection[Key] = ()) -> None:
         self._settlements = settlements
-        self._first: dict[Key, Settlement] = {}
-        for settlement in settlements:
-            self._first.setdefault(key_of(settlement.job), settlement)
-        self.acks = [key for key, each in self._first.items() if each.action == "ack"]
+        keys = [key_of(each.job) for each in settlements]
+        self._first = dict(zip(keys, settlements, strict=True))
+        if len(self._first) < len(keys):
+            self._first = dict(zip(reversed(keys), reversed(settlements), strict=True))
         self._others = {key: each for key, each in self._first.items() if each.action != "ack"}
+        self.acks = [key for key in self._first if key not in self._others] if self._others else list(self._first)
         self._unsure = self._first.keys() & unsure if unsure else ()
 
     @property
@@ -74,9 +75,9 @@ class Endings:
             held |= _bury(database, link, sql, fails, now)
         return held | self._done_before(link, sql, self._others.keys() - held)
 
-    def ack(self, database: Database, link: Link, sql: Statements, now: int) -> set[Key]:
+    def ack(self, database: Database, link: Link, sql: Statements) -> set[Key]:
         """End the acked, and return the reservations that held until then."""
-        held = _held(database, link, sql, sql.ack, [key_item(key) for key in self.acks], now) if self.acks else set()
+        held = set(database.ack(link, sql, self.acks)) if self.acks else set()
         return held | self.acked_before(link, sql, held)
 
     def acked_before(self, link: Link, sql: Statements, held: Collection[Key]) -> set[Key]:
@@ -86,19 +87,19 @@ class Endings:
     def _done_before(self, link: Link, sql: Statements, keys: Iterable[Key]) -> set[Key]:
         return {key for key in keys if key in self._unsure and _was_done(link, sql, key, self._first[key])}
 
-    def lost(self, held: Collection[Key]) -> list[Job]:
-        """Return the jobs whose reservation was gone; the second settlement of one finds it gone as well."""
+    def lost(self, held: Collection[Key]) -> list[Settlement]:
+        """Return those whose reservation was gone; the second settlement of one finds it gone as well."""
         if len(held) == len(self._settlements):
             return []
         return [
-            each.job
+            each
             for each in self._settlements
             if self._first[key_of(each.job)] is not each or key_of(each.job) not in held
         ]
 
 
-def settle(database: Database, link: Link, sql: Statements, endings: Endings, *, now: int) -> list[Job]:
-    """End the reservations with one statement for each kind of ending; return the jobs that were lost.
+def settle(database: Database, link: Link, sql: Statements, endings: Endings, *, now: int) -> list[Settlement]:
+    """End the reservations with one statement for each kind of ending; return those that were lost.
 
     Args:
         database: Whose statements these are.
@@ -108,7 +109,7 @@ def settle(database: Database, link: Link, sql: Statements, endings: Endings, *,
         now: The caller's time in microseconds, for stores without a clock.
     """
     held = endings.end_others(database, link, sql, now)
-    return endings.lost(held | endings.ack(database, link, sql, now))
+    return endings.lost(held | endings.ack(database, link, sql))
 
 
 def extend(

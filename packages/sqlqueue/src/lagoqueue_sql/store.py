@@ -104,10 +104,6 @@ class Store:
                 raise self._database.translate(error) from error
             return
 
-    def may_have_changed(self) -> bool:
-        """Tell whether another process may have written since the last call."""
-        return self._link is None or self.run(self._database.may_have_changed, Mode.READ)
-
     def _open(self) -> Link:
         link = self._link
         if link is not None and time.monotonic() - self._used_at > IDLE and self._database.is_stale(link):

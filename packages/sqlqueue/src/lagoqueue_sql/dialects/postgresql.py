@@ -147,7 +147,8 @@ class PostgreSQL(Database):
         return connection
 
     def open(self) -> Link:
-        return PlannedLink(self.connect()) if self._prepared else Link(self.connect())
+        link = PlannedLink if self._prepared else Link
+        return link(self.connect(), binary=True)  # a payload is half as long so, and a number needs no parsing
 
     def run(self, link: Link, function: Callable[[Link], T], mode: Mode) -> T:
         link.connection.deadline = time.monotonic() + self._timeout

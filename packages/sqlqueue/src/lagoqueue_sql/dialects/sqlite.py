@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -18,6 +18,7 @@ from lagoqueue_sql.dialects.sqlite_statements import SQLiteStatements
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
+from lagoqueue_sql.rows import Key, key_item
 from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class SQLite(Database):
     """
 
     placeholders: ClassVar[Placeholders] = "named"
-    look_every: ClassVar[float] = 0.0  # a look costs some microseconds, and inside the transaction it is exact
+    look_every: ClassVar[float] = 0.1
     poll: ClassVar[float] = 0.05
     claim_mode: ClassVar[Mode] = Mode.ATOMIC
     checks: ClassVar[Sequence[Check]] = CHECKS
@@ -63,6 +64,7 @@ class SQLite(Database):
     # --- Connections and transactions ---------------------------------------------------------------
 
     def open(self) -> Link:
+        self._version = -1
         return Link(self._connect())
 
     def _connect(self) -> sqlite3.Connection:
@@ -106,10 +108,10 @@ class SQLite(Database):
         with suppress(sqlite3.Error):
             link.connection.close()
 
-    def may_have_changed(self, link: Link) -> bool:
+    def news(self, link: Link) -> bool:
         version = link.rows("PRAGMA data_version", {})[0][0]
-        changed, self._version = version != self._version, version
-        return bool(changed)
+        news, self._version = version != self._version, version
+        return bool(news)
 
     @contextmanager
     def ddl(self) -> Iterator[sa.Connection]:
@@ -137,6 +139,9 @@ class SQLite(Database):
             where = {"queue": queue, "priority": priority, "floor": floor, "floor_seq": floor_seq, "limit": left}
             rows += link.rows(sql.claim, values | where)
         return rows
+
+    def ack(self, link: Link, sql: Statements, keys: Sequence[Key]) -> Collection[Key]:
+        return [key for key in keys if link.count(sql.ack, key_item(key))]
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
         return link.rows(sql.reclaim, values)

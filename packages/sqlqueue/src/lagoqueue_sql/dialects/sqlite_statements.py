@@ -64,7 +64,8 @@ class SQLiteStatements:
     WHERE reserved_at IS NOT NULL AND reserved_until > :since AND reserved_until <= {now}
     RETURNING queue, priority, available_at"""
 
-    ack = f"DELETE FROM {{jobs}} {_HELD_SEQS} RETURNING id, seq, receipt"
+    # Run once for each: a prepared DELETE takes less than reading one element of a JSON array.
+    ack = "DELETE FROM {jobs} WHERE seq = :s AND receipt = :r AND id = :i AND reserved_at IS NOT NULL"
     # What was put back keeps its receipt, so that it can be returned; without reserved_at it proves nothing.
     put_back = f"""
     UPDATE {{jobs}}
