@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import time
-import uuid
 from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from lagoqueue_sql.database import Database
 from lagoqueue_sql.link import Link, Row
 from lagoqueue_sql.outlook import Level, Outlook
 from lagoqueue_sql.rows import Key, duration, reserved_jobs
+from lagoqueue_sql.schema import RECEIPT
 from lagoqueue_sql.statements import Statements
 
 ATTEMPTS, AVAILABLE_AT, QUEUE, PRIORITY, SEQ, RESERVED_AT = 3, 4, 5, 6, 8, 9
@@ -189,4 +190,4 @@ def in_order(rows: Sequence[Row], levels: Sequence[Level]) -> list[Row]:
 
 def new_token() -> str:
     """Return the random part of the receipts of one claim."""
-    return uuid.uuid4().hex
+    return os.urandom(RECEIPT // 2).hex()

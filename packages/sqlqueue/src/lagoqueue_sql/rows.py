@@ -29,7 +29,7 @@ def to_micros(instant: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """Return the instant as an aware datetime in UTC."""
-    return EPOCH + timedelta(microseconds=micros)
+    return EPOCH + micros * MICROSECOND
 
 
 def duration(seconds: float) -> int:
@@ -95,7 +95,7 @@ def reserved_jobs(rows: Sequence[Row], token: str) -> list[Job]:
             name,
             payload,
             attempts,
-            EPOCH + timedelta(0, 0, available_at),
+            EPOCH + available_at * MICROSECOND,
             queue,
             priority,
             {} if headers == "{}" else _decode_headers(headers),
