@@ -28,6 +28,10 @@ VALUES: dict[str, Any] = {
     "worker": None,
     "id": "a",
     "seq": 1,
+    "i": "a",
+    "s": 1,
+    "r": "x",
+    "expected": 1,
 }
 
 
@@ -87,6 +91,7 @@ async def test_postgresql_reads_indexes_and_sorts_nothing(postgres_url: str) -> 
             connection.execute("ANALYZE")
             for statement, index in {
                 "claim": "ix_jobs_waiting",
+                "turn": "ix_jobs_waiting",
                 "look": "ix_jobs_waiting",
                 "reclaim": "ix_jobs_reserved",
                 "release_orphans": "ix_jobs_reserved",
