@@ -12,9 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from lagoqueue.errors import DriverError
+from lagoqueue.job import Job
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
+from lagoqueue_sql.push import new_ids, row_to_push, which_are_new
 from lagoqueue_sql.rows import Key, as_json, key_item
 from lagoqueue_sql.statements import DialectStatements, Statements
 from lagoqueue_sql.statements_looking import Looking
@@ -54,6 +56,8 @@ class Database(ABC):
     poll: ClassVar[float]
     """Seconds between two looks of a pop that waits and that nothing wakes."""
     claim_mode: ClassVar[Mode]
+    push_mode: ClassVar[Mode] = Mode.ATOMIC
+    """What pushing several jobs takes."""
     checks: ClassVar[Sequence[Check]]
     """What can go wrong in this kind of database, beside what can in all."""
     outlives_fork: ClassVar[bool] = True
@@ -101,6 +105,20 @@ class Database(ABC):
     @abstractmethod
     def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
         """Insert jobs, except under ids that are live, and return how many."""
+
+    def push_each(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> list[bool]:
+        """Insert jobs, except under ids that are live, and tell for each whether it was inserted."""
+        stored = self.push(link, sql, rows)
+        if stored == len(rows):
+            return [True] * stored
+        ids = [row["id"] for row in rows]
+        return which_are_new(ids, new_ids(link, sql, ids, stored))
+
+    def push_many(
+        self, link: Link, sql: Statements, jobs: Sequence[Job], delay: int | None, now: int, *, exist_ok: bool
+    ) -> int:
+        """Insert jobs, except under ids that are live, and return how many; the caller rolls back where that is wrong."""
+        return self.push(link, sql, [row_to_push(job, delay, now) for job in jobs]) if jobs else 0
 
     def look(self, link: Link, sql: Statements, labels: Sequence[str], now: int) -> Sequence[Row]:
         """Return what `sql.look` says of these labels."""

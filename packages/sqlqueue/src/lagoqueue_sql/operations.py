@@ -7,7 +7,7 @@ side that coroutines see.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lagoqueue._time import Clock
 from lagoqueue.errors import OutcomeUnknown
@@ -18,7 +18,7 @@ from lagoqueue_sql.claim import Claim, Claimer, new_token
 from lagoqueue_sql.database import Database, Mode
 from lagoqueue_sql.keeper import SQLKeeper
 from lagoqueue_sql.link import Link
-from lagoqueue_sql.push import push
+from lagoqueue_sql.pusher import Pusher
 from lagoqueue_sql.rows import Key, duration
 from lagoqueue_sql.settle import Endings, extend, settle
 from lagoqueue_sql.statements import Statements
@@ -66,30 +66,21 @@ class Operations:
         self._heard = 0
         self._claimer = Claimer(database, sql, clock, now, visibility_timeout)
         self.outlook = self._claimer.outlook
+        self.pusher = Pusher(database, sql, now, chores, self.arrived)
         self.keepers: list[SQLKeeper] = []
         self._enrolled: set[str] = set()
         self._lost_tokens: set[str] = set()  # of claims whose answer was lost
         self._unsure: set[Key] = set()  # settlements whose answer was lost
 
-    # --- Push -----------------------------------------------------------------------------------------
+    # --- Arrivals ------------------------------------------------------------------------------------
 
-    def push(self, store: Store, rows: Sequence[dict[str, Any]], exist_ok: bool) -> int:
-        """Insert jobs, all or none, and return how many were new."""
-        now = self._now()
-        for row in rows:
-            row["now"] = now
-        mode = Mode.SINGLE if len(rows) == 1 else Mode.ATOMIC
-        stored = store.run(lambda link: push(self._database, link, self._sql, rows, exist_ok=exist_ok), mode)
-        self._chores.counts.pushed(row["queue"] for row in rows[:stored])
-        self.arrived((row["queue"], row["priority"], row["available_at"]) for row in rows)
-        return stored
-
-    def arrived(self, jobs: Iterable[tuple[str, int, int | None]]) -> None:
-        """Jobs came to wait, given as queue, priority and instant; wake who waits for them."""
+    def arrived(self, jobs: Iterable[tuple[str, int, int | None]], told: bool = False) -> None:
+        """Jobs came to wait, given as queue, priority and instant; wake who waits, others only unless they were told."""
         for queue, priority, at in jobs:
             self.outlook.expect(queue, priority, at)
         self._bell.ring()
-        self._chores.notify()
+        if not told:
+            self._chores.notify()
 
     def retried(self, jobs: Sequence[tuple[str, int]]) -> None:
         """Failed jobs wait again, given as queue and priority."""

@@ -31,7 +31,8 @@ from lagoqueue_sql.failed import SQLFailedJobs
 from lagoqueue_sql.keeper import SQLKeeper
 from lagoqueue_sql.link import Link, Row
 from lagoqueue_sql.operations import Operations
-from lagoqueue_sql.push import rows_to_push
+from lagoqueue_sql.push import checked, row_to_push
+from lagoqueue_sql.pusher import Push
 from lagoqueue_sql.schema import Schema
 from lagoqueue_sql.statements import build
 from lagoqueue_sql.statements_looking import build_looking
@@ -119,7 +120,7 @@ class SQLQueue(Queue):
         self._failed_jobs = SQLFailedJobs(self)
         self._make_store = partial(Store, self._database, self._schema, self._sql)
         channel = waking.channel(self._database, table, options.wakeup)
-        self._chores = QueueChores(self._sql, table, channel and channel.notify, self._now)
+        self._chores = QueueChores(self._sql, table, channel, self._now)
         self._operations = Operations(
             self._database, self._sql, self._clock, self._now, self.visibility_timeout, self._chores, self._bell
         )
@@ -164,7 +165,7 @@ class SQLQueue(Queue):
     # --- Push -----------------------------------------------------------------------------------------
 
     async def push(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
-        return await self.push_many([job], delay=delay, exist_ok=exist_ok) == 1
+        return await self._thread.run_together(self._operations.pusher.push_together, _push(job, delay, exist_ok))
 
     async def push_many(self, jobs: Sequence[Job], *, delay: float | None = None, exist_ok: bool = False) -> int:
         """Push several jobs in one transaction, all or none, and return how many were stored.
@@ -173,17 +174,19 @@ class SQLQueue(Queue):
             DuplicateJob: An id is live or comes twice, and `exist_ok` was not given. Nothing was pushed.
             OutcomeUnknown: The connection was lost; push again with `exist_ok`.
         """
-        return await self._thread.run(partial(self._operations.push, rows=rows_to_push(jobs, delay), exist_ok=exist_ok))
+        return await self._thread.run(self._push_many(jobs, delay, exist_ok))
 
     def push_sync(self, job: Job, *, delay: float | None = None, exist_ok: bool = False) -> bool:
         """Push from any thread, with or without an event loop, and block it until that is done; see `push`."""
-        return self.push_many_sync([job], delay=delay, exist_ok=exist_ok) == 1
+        return self._thread.run_together_blocking(self._operations.pusher.push_together, _push(job, delay, exist_ok))
 
     def push_many_sync(self, jobs: Sequence[Job], *, delay: float | None = None, exist_ok: bool = False) -> int:
         """Push several jobs from any thread, all or none; see `push_many`."""
-        return self._thread.run_blocking(
-            partial(self._operations.push, rows=rows_to_push(jobs, delay), exist_ok=exist_ok)
-        )
+        return self._thread.run_blocking(self._push_many(jobs, delay, exist_ok))
+
+    def _push_many(self, jobs: Sequence[Job], delay: float | None, exist_ok: bool) -> Callable[[Store], int]:
+        wait = checked(jobs, delay)
+        return partial(self._operations.pusher.push_many, jobs=jobs, delay=wait, exist_ok=exist_ok)
 
     @overload
     def within(self, connection: AsyncHandle) -> Within: ...
@@ -424,6 +427,10 @@ class NamedSQLQueue(NamedQueue):
     def completing(self, job: Job, session: Any = None) -> Any:
         """Return a block whose writes and the end of the job are one transaction; see `SQLQueue.completing`."""
         return self.queue.completing(job, session)
+
+
+def _push(job: Job, delay: float | None, exist_ok: bool) -> Push:
+    return Push(row_to_push(job, checked((job,), delay)), exist_ok)
 
 
 def _micros(clock: Clock) -> int:

@@ -60,6 +60,22 @@ def job_row(job: Job, available_at: int | None, delay: int = 0, now: int = 0) ->
     }
 
 
+def job_values(job: Job, delay: int | None, now: int) -> tuple[Any, ...]:
+    """Return the values of `statements.COLUMNS`, in their order.
+
+    Args:
+        job: The job.
+        delay: Microseconds from now until it is due; None for the job's own instant.
+        now: The store's time.
+    """
+    if delay is not None:
+        at = now + delay
+    else:
+        at = now if job.available_at is None else to_micros(job.available_at)
+    headers = _encode(job.headers).decode() if job.headers else "{}"
+    return job.id, job.name, job.payload, job.attempts, at, job.queue, job.priority, headers
+
+
 def row_job(row: Sequence[Any], receipt: str | None = None) -> Job:
     """Return the job in a row that begins with `statements.COLUMNS`."""
     job_id, name, payload, attempts, available_at, queue, priority, headers, *_ = row

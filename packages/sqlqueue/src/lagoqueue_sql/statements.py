@@ -35,6 +35,7 @@ class DialectStatements(Protocol):
 
     push: str
     push_many: str
+    push_each: str
     look: str
     claim: str
     turn: str
@@ -55,7 +56,9 @@ class Statements:
 
     Attributes:
         push: Insert a job unless its id is live.
-        push_many: The same for a JSON array of jobs, payloads in base64.
+        push_many: Insert jobs, or none of them when an id is live.
+        push_each: Insert those of several jobs whose ids are not live.
+        time: The store's time.
         stored: The `seq` of a live id.
         look: For each priority that waits under the labels in a batch: label, priority, the
             instant of its first job, and the store's time; and for each label a row without
@@ -78,6 +81,8 @@ class Statements:
 
     push: str
     push_many: str
+    push_each: str
+    time: str
     stored: str
     look: str
     claim: str
@@ -107,6 +112,7 @@ class Statements:
 
 
 _SHARED = {
+    "time": "SELECT {now}",
     "stored": "SELECT seq FROM {jobs} WHERE id = :id",
     "outcome": "SELECT receipt, reserved_at FROM {jobs} WHERE seq = :seq",
     "give_back": (

@@ -1,7 +1,8 @@
 """`OwnerThread`: the one thread that owns the connection, and how coroutines have it do things.
 
 A function is handed over through a queue, and its result comes back with `call_soon_threadsafe`:
-one hop for a whole transaction, where a driver that hops for each statement pays for three.
+one hop for a whole transaction, where a driver that hops for each statement pays for three. Things
+that were handed over to be done together share a transaction and the hop back as well.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
@@ -22,8 +23,11 @@ from lagoqueue_sql.link import Link
 from lagoqueue_sql.store import Store
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 Function = Callable[[Store], T]
 Undo = Callable[[Link, T], object]
+Together = Callable[[Store, Sequence[Item]], Sequence[T | Exception]]
+"""Does several things at once, and returns what came of each, in their order."""
 
 PATIENCE = 2.0
 """Seconds that closing waits for what runs, and again once that was interrupted."""
@@ -34,23 +38,22 @@ _log = logging.getLogger("lagoqueue.sql")
 class _Call(Generic[T]):
     """A function on its way through the thread, and what came of it.
 
-    `finish` and `abandon` race when the waiting coroutine is cancelled; the lock decides, so that
+    `end` and `abandon` race when the waiting coroutine is cancelled; the lock decides, so that
     exactly one side sees both and undoes what nobody will receive.
     """
 
     def __init__(
         self,
         function: Function[T],
-        *,
+        done: asyncio.Future[None] | threading.Event | None = None,
         undo: Undo[T] | None = None,
-        wake: Callable[[], object] | None = None,
     ) -> None:
         self.function = function
+        self.done = done
         self.undo = undo
         self.error: BaseException | None = None
         self._result: T | None = None
-        self._wake = wake
-        self._finished = False
+        self._ended = False
         self._lock = threading.Lock()
         self.abandoned = False
 
@@ -59,28 +62,27 @@ class _Call(Generic[T]):
         if self.abandoned:
             return
         try:
-            self._result = self.function(store)
+            abandoned = self.end(self.function(store))
         except BaseException as error:  # also SystemExit from a bug: the thread must live, the caller must know
-            self.error = error
-        with self._lock:
-            self._finished = True
-            abandoned = self.abandoned
-        if abandoned or not self._woken():
+            abandoned = self.end(error)
+        if abandoned or not _tell([self]):
             self._run_undo(store)
 
-    def _woken(self) -> bool:
-        if self._wake is not None:
-            try:
-                self._wake()
-            except RuntimeError:  # the waiting loop was closed
-                return False
-        return True
+    def end(self, outcome: T | BaseException) -> bool:
+        """Keep the outcome, and return whether the caller has left already."""
+        if isinstance(outcome, BaseException):
+            self.error = outcome
+        else:
+            self._result = outcome
+        with self._lock:
+            self._ended = True
+            return self.abandoned
 
     def abandon(self) -> bool:
         """The caller no longer waits; return whether an outcome was there already."""
         with self._lock:
             self.abandoned = True
-            return self._finished
+            return self._ended
 
     def _run_undo(self, store: Store) -> None:
         if self.undo is None or self.error is not None:
@@ -95,6 +97,47 @@ class _Call(Generic[T]):
         if self.error is not None:
             raise self.error
         return self._result  # type: ignore[return-value]  # set whenever there is no error
+
+
+class _Share(_Call[T], Generic[Item, T]):
+    """One of the things that are done together. What came of it stands, also when its caller leaves meanwhile."""
+
+    def __init__(self, together: Together[Item, T], item: Item, done: asyncio.Future[None] | threading.Event) -> None:
+        super().__init__(_nothing, done)
+        self.together = together
+        self.item = item
+
+
+def _run_together(shares: Sequence[_Share[Any, Any]], store: Store) -> None:
+    """In the thread: do what callers still wait for, and tell all of them at once."""
+    wanted = [share for share in shares if not share.abandoned]
+    if not wanted:
+        return
+    outcomes: Sequence[Any]
+    try:
+        outcomes = wanted[0].together(store, [share.item for share in wanted])
+    except BaseException as error:  # as for a single call
+        outcomes = [error] * len(wanted)
+    for share, outcome in zip(wanted, outcomes, strict=True):
+        share.end(outcome)
+    _tell(wanted)
+
+
+def _tell(calls: Sequence[_Call[Any]]) -> bool:
+    """Wake who waits for these, each event loop once; return False when one of those was closed."""
+    loops: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for call in calls:
+        if isinstance(call.done, asyncio.Future):
+            loops.setdefault(call.done.get_loop(), []).append(call.done)
+        elif call.done is not None:
+            call.done.set()
+    told = True
+    for loop, futures in loops.items():
+        try:
+            loop.call_soon_threadsafe(_resolve, futures)
+        except RuntimeError:  # it was closed, so nobody waits there
+            told = False
+    return told
 
 
 class Chores(Protocol):
@@ -152,12 +195,23 @@ class OwnerThread:
             QueueClosed: The thread was closed.
             DriverError: The database refused; nothing was changed.
         """
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
-        call = _Call(function, undo=undo, wake=lambda: loop.call_soon_threadsafe(_resolve, done))
+        return await self._awaited(_Call(function, asyncio.get_running_loop().create_future(), undo))
+
+    async def run_together(self, together: Together[Item, T], item: Item) -> T:
+        """Have `together` do this along with whatever else is waiting for it, and return what came of this one.
+
+        Cancelled before it began, it is not done. Cancelled later, it is done.
+
+        Raises:
+            QueueClosed: The thread was closed.
+            Exception: What `together` returned as the outcome of this, or raised.
+        """
+        return await self._awaited(_Share(together, item, asyncio.get_running_loop().create_future()))
+
+    async def _awaited(self, call: _Call[T]) -> T:
         self._submit(call)
         try:
-            await done
+            await call.done  # type: ignore[misc]  # it was made with a future
         except asyncio.CancelledError:
             if call.abandon():
                 self._submit_undo(call)
@@ -166,10 +220,15 @@ class OwnerThread:
 
     def run_blocking(self, function: Function[T]) -> T:
         """Do as `run` does, from any thread, and block it meanwhile."""
-        done = threading.Event()
-        call = _Call(function, wake=done.set)
+        return self._blocked(_Call(function, threading.Event()))
+
+    def run_together_blocking(self, together: Together[Item, T], item: Item) -> T:
+        """Do as `run_together` does, from any thread, and block it meanwhile."""
+        return self._blocked(_Share(together, item, threading.Event()))
+
+    def _blocked(self, call: _Call[T]) -> T:
         self._submit(call)
-        done.wait()
+        call.done.wait()  # type: ignore[union-attr]  # it was made with an event
         return call.outcome()
 
     def _submit(self, call: _Call[Any]) -> None:
@@ -234,16 +293,20 @@ class OwnerThread:
 def _serve(calls: SimpleQueue[_Call[Any] | None], store: Store, ended: threading.Event, chores: Chores | None) -> None:
     """The thread's body. It holds no reference to its `OwnerThread`, so that one can be collected."""
     until_chores: float | None = None
+    ahead: list[_Call[Any] | None] = []  # what was taken while looking for things to do together
     try:
         while True:
             try:
-                call = calls.get(timeout=until_chores)
+                call = ahead.pop() if ahead else calls.get(timeout=until_chores)
             except Empty:
                 pass
             else:
                 if call is None:
                     break
-                call.run(store)
+                if isinstance(call, _Share):
+                    _run_together([call, *_shares_behind(call, calls, ahead)], store)
+                else:
+                    call.run(store)
                 del call  # do not keep a result alive while waiting for the next call
             until_chores = None if chores is None else chores.do(store)
         if chores is not None:
@@ -256,13 +319,29 @@ def _serve(calls: SimpleQueue[_Call[Any] | None], store: Store, ended: threading
         ended.set()
 
 
-def _nothing(store: Store) -> None:
+def _shares_behind(
+    first: _Share[Any, Any], calls: SimpleQueue[_Call[Any] | None], ahead: list[_Call[Any] | None]
+) -> list[_Share[Any, Any]]:
+    """Take what waits right behind a share and can be done together with it; leave in `ahead` what cannot."""
+    shares: list[_Share[Any, Any]] = []
+    with suppress(Empty):
+        while not ahead:
+            call = calls.get_nowait()
+            if isinstance(call, _Share) and call.together == first.together:
+                shares.append(call)
+            else:
+                ahead.append(call)
+    return shares
+
+
+def _nothing(store: Store) -> Any:
     return None
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
 
 
 # --- Fork -----------------------------------------------------------------------------------------

@@ -12,18 +12,28 @@ from lagoqueue_sql.waiting import Bell
 
 
 class Channel(NamedTuple):
-    """The statements that listen to a channel and notify it; one channel for each table of jobs."""
+    """How to listen to a channel and notify it; one channel for each table of jobs."""
 
-    listen: str
-    notify: str
+    name: str
+
+    @property
+    def listen(self) -> str:
+        return f'LISTEN "{self.name}"'
+
+    @property
+    def notify(self) -> str:
+        return f'NOTIFY "{self.name}"'
+
+    def notifying(self, insert: str) -> str:
+        """Return an INSERT of one row that notifies as well, and whose count is that of the rows inserted."""
+        return f"WITH stored AS ({insert} RETURNING 1) SELECT pg_notify('{self.name}', '') FROM stored"  # noqa: S608
 
 
 def channel(database: Database, table: str, wakeup: Wakeup | None) -> Channel | None:
     """Return the channel of a table; None where processes find out by polling."""
     if database.dialect.name != "postgresql" or wakeup == "poll":
         return None
-    name = f'"lagoqueue_{table}"'
-    return Channel(f"LISTEN {name}", f"NOTIFY {name}")
+    return Channel(f"lagoqueue_{table}")  # a name that `Schema` has checked
 
 
 class LazyEar:

@@ -9,7 +9,6 @@ PostgreSQL costs and in SQLite's driver commits.
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -26,7 +25,7 @@ from lagoqueue.observer import Observer
 from lagoqueue_sql import committed
 from lagoqueue_sql.committed import Pushed
 from lagoqueue_sql.link import Placeholders, Row, Values, spell
-from lagoqueue_sql.push import rows_to_push
+from lagoqueue_sql.push import checked, first_missing, row_to_push
 from lagoqueue_sql.rows import as_json
 
 if TYPE_CHECKING:
@@ -119,7 +118,8 @@ class _Within:
     def _rows(self, jobs: Sequence[Job], delay: float | None) -> list[dict[str, Any]]:
         if self._relabel:
             jobs = [msgspec.structs.replace(job, queue=self.labels[0]) for job in jobs]
-        return rows_to_push(jobs, delay, self._queue._now())
+        wait, now = checked(jobs, delay), self._queue._now()
+        return [row_to_push(job, wait, now) for job in jobs]
 
     def _insert(self, rows: Sequence[dict[str, Any]], exist_ok: bool) -> Generator[tuple[str, Values], Ran, int]:
         """Yield the statements that insert the jobs, get what came of each, and return how many were new.
@@ -130,7 +130,7 @@ class _Within:
         new: list[str] = []
         insert = self._sql.push.replace(";", "")  # MySQL's is in two parts, for several jobs at once
         if len(rows) > 1 and self._access.database == "postgresql" and self._access.rows:
-            ran = yield self._sql.push_many + " RETURNING id", {"batch": as_json(rows), "now": rows[0]["now"]}
+            ran = yield self._sql.push_each, {"batch": as_json(rows), "now": rows[0]["now"]}
             new += [row[0] for row in ran.rows]
         else:
             for row in rows:
@@ -142,7 +142,7 @@ class _Within:
             withdraw = spell(WITHDRAW.format(**self._queue._schema.names), self._access.placeholders)
             for job_id in new:
                 yield withdraw, {"id": job_id}
-            raise DuplicateJob(_first_missing([row["id"] for row in rows], new))
+            raise DuplicateJob(first_missing([row["id"] for row in rows], new))
         if new:
             self._access.announce((self._queue, [row["queue"] for row in rows[: len(new)]]))
         return len(new)
@@ -191,16 +191,6 @@ class SyncWithin(_Within):
                 stored: int = stop.value
                 return stored
             ran = self._access.run(statement, values)
-
-
-def _first_missing(ids: Sequence[str], new: Sequence[str]) -> str:
-    """Return the first of the ids that was not inserted."""
-    left = Counter(new)
-    for each in ids:
-        if left[each] == 0:
-            return each
-        left[each] -= 1
-    raise AssertionError("all were inserted")
 
 
 def bind(queue: SQLQueue, handle: object, labels: tuple[str, ...] | None = None) -> Within | SyncWithin:

@@ -35,7 +35,7 @@ class MySQLStatements:
     # What else IGNORE would let pass was checked before: `Job` and `Schema` agree on lengths and ranges.
     push = f"INSERT IGNORE INTO {{jobs}} ({COLUMNS}) VALUES;({JOB_VALUES})"
 
-    push_many = push  # one statement too: the part behind the semicolon is written once for each job
+    push_many = push_each = push  # one statement too: the part behind the semicolon is written once for each job
 
     # The lowest priority above another: one seek. A subquery that depends on its outer row would read
     # all that wait under the label, and max() needs an index in descending order, which not all have.

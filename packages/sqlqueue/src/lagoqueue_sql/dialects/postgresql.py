@@ -15,7 +15,8 @@ import psycopg
 import sqlalchemy as sa
 from psycopg import errors
 
-from lagoqueue.errors import DriverError, SchemaMissing
+from lagoqueue.errors import DriverError, DuplicateJob, SchemaMissing
+from lagoqueue.job import Job
 from lagoqueue_sql.claim import ATTEMPTS, SEQ
 from lagoqueue_sql.database import Database, Mode, Trouble, own_error
 from lagoqueue_sql.dialects.postgresql_health import CHECKS
@@ -24,7 +25,8 @@ from lagoqueue_sql.dialects.postgresql_statements import PostgreSQLStatements
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
-from lagoqueue_sql.rows import Key, as_json, key_item
+from lagoqueue_sql.push import first_in_the_way, which_are_new
+from lagoqueue_sql.rows import Key, as_json, job_values, key_item
 from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
@@ -42,7 +44,7 @@ CONFLICTS = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.LockNotAvailable,
-    errors.UniqueViolation,  # of a delete and insert that met another of the same row: pushes do not raise it
+    errors.UniqueViolation,  # of a delete and insert that met another of the same row; a push sees to its own
 )
 """What another transaction is to blame for, so that repeating helps."""
 
@@ -100,6 +102,7 @@ class PostgreSQL(Database):
     look_every: ClassVar[float] = 0.1
     poll: ClassVar[float] = 1.0
     claim_mode: ClassVar[Mode] = Mode.SINGLE
+    push_mode: ClassVar[Mode] = Mode.SINGLE
     checks: ClassVar[Sequence[Check]] = CHECKS
 
     def __init__(
@@ -192,9 +195,30 @@ class PostgreSQL(Database):
     # --- Operations that differ ---------------------------------------------------------------------
 
     def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
-        if len(rows) == 1:
-            return link.count(sql.push, rows[0])
-        return link.count(sql.push_many, {"batch": as_json(rows), "now": rows[0]["now"]})
+        return link.count(sql.push, rows[0]) if len(rows) == 1 else sum(self.push_each(link, sql, rows))
+
+    def push_each(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> list[bool]:
+        stored = link.rows(sql.push_each, {"batch": as_json(rows), "now": rows[0]["now"]})
+        return which_are_new([row["id"] for row in rows], [job_id for (job_id,) in stored])
+
+    def push_many(
+        self, link: Link, sql: Statements, jobs: Sequence[Job], delay: int | None, now: int, *, exist_ok: bool
+    ) -> int:
+        """Insert jobs by COPY, which does all or nothing in one statement, unless some may stay out.
+
+        Raises:
+            DuplicateJob: An id is live or comes twice, and `exist_ok` was not given. Nothing was inserted.
+        """
+        if exist_ok or len(jobs) < 2:
+            return super().push_many(link, sql, jobs, delay, now, exist_ok=exist_ok)
+        ((soon,),) = link.rows(sql.time, {"now": now})
+        try:
+            with link.connection.cursor() as cursor, cursor.copy(sql.push_many) as copy:
+                for job in jobs:
+                    copy.write_row(job_values(job, delay, soon))
+        except errors.UniqueViolation:
+            raise DuplicateJob(first_in_the_way(link, sql, [job.id for job in jobs])) from None
+        return len(jobs)
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
         return link.rows(sql.claim, values | {"levels": _levels(levels)})

@@ -51,14 +51,16 @@ class PostgreSQLStatements:
     now: str | None = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)"
 
     push = f"INSERT INTO {{jobs}} ({COLUMNS}) VALUES ({JOB_VALUES}) ON CONFLICT (id) DO NOTHING"
-    push_many = f"""
+    push_many = f"COPY {{jobs}} ({COLUMNS}) FROM STDIN"  # almost twice as fast as the next one
+    # Of a JSON array of jobs, payloads in base64.
+    push_each = f"""
     INSERT INTO {{jobs}} ({COLUMNS})
     SELECT id, name, decode(payload, 'base64'), attempts, COALESCE(available_at, {{now}} + delay), queue, priority,
            headers
     FROM ROWS FROM (json_to_recordset(CAST(:batch AS json)) AS ({_JOB})) WITH ORDINALITY
          AS batch(id, name, payload, attempts, available_at, delay, queue, priority, headers, place)
     ORDER BY place
-    ON CONFLICT (id) DO NOTHING"""
+    ON CONFLICT (id) DO NOTHING RETURNING id"""
 
     # The first job of each priority, one seek in the index for each. The limit is the number of labels, so
     # that the planner does not expect a hundred of them and think that compiling the plan would pay.

@@ -128,7 +128,7 @@ class SQLite(Database):
     # --- Operations that differ ---------------------------------------------------------------------
 
     def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
-        return link.count(sql.push, rows[0]) if len(rows) == 1 else link.many(sql.push_many, rows)
+        return link.count(sql.push, rows[0]) if len(rows) == 1 else link.many(sql.push_each, rows)
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
         rows: list[Row] = []

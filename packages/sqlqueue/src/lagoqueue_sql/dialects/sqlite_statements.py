@@ -30,7 +30,7 @@ class SQLiteStatements:
 
     push = f"INSERT INTO {{jobs}} ({COLUMNS}) VALUES ({JOB_VALUES}) ON CONFLICT (id) DO NOTHING"
 
-    push_many = push  # run once for each; there is no base64 for one JSON array of them
+    push_many = push_each = push  # run once for each; there is no base64 for one JSON array of them
 
     # Each priority is one seek in the index, and the first job of it another.
     look = """

@@ -1,0 +1,125 @@
+"""`Pusher`: pushes on the queue's thread, and what follows a push: counting it, and waking who waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from lagoqueue.errors import DuplicateJob, LagoqueueError
+from lagoqueue.job import Job
+from lagoqueue_sql.chores import QueueChores
+from lagoqueue_sql.database import Database, Mode, Trouble
+from lagoqueue_sql.link import Link
+from lagoqueue_sql.push import push_many
+from lagoqueue_sql.rows import to_micros
+from lagoqueue_sql.statements import Statements
+from lagoqueue_sql.store import Store
+
+TOGETHER = 1000
+"""Jobs that are stored together at most."""
+
+BYTES_TOGETHER = 1_000_000
+"""Bytes of payload after which the next job goes with the next ones."""
+
+Arrived = Callable[[Iterable[tuple[str, int, int | None]], bool], object]
+"""Told the queue, priority and instant of what was pushed, and whether other processes were woken already."""
+
+
+class Push(NamedTuple):
+    """A job that is pushed by itself: the values to insert, and whether its id may be live."""
+
+    row: dict[str, Any]
+    exist_ok: bool
+
+
+class Pusher:
+    """Pushes for one queue object, always in the same thread.
+
+    Args:
+        database: Whose statements these are.
+        sql: The statements.
+        now: The caller's time in microseconds, for stores without a clock.
+        chores: Told what to count, and asked when other processes are to be woken.
+        arrived: Told of what was pushed.
+    """
+
+    def __init__(
+        self, database: Database, sql: Statements, now: Callable[[], int], chores: QueueChores, arrived: Arrived
+    ) -> None:
+        self._database = database
+        self._sql = sql
+        self._sql_that_wakes = replace(sql, push=chores.waking(sql.push))
+        self._now = now
+        self._chores = chores
+        self._arrived = arrived
+
+    # --- Several jobs, all or none --------------------------------------------------------------------
+
+    def push_many(self, store: Store, jobs: Sequence[Job], delay: int | None, exist_ok: bool) -> int:
+        """Insert jobs, all or none, and return how many were new.
+
+        Raises:
+            DuplicateJob: An id is live or comes twice, and `exist_ok` was not given.
+        """
+
+        def insert(link: Link) -> int:
+            return push_many(self._database, link, self._sql, jobs, delay, self._now(), exist_ok=exist_ok)
+
+        stored = store.run(insert, self._database.push_mode)
+        self._chores.counts.pushed(job.queue for job in jobs[:stored])
+        timed = delay is None
+        levels = {(job.queue, job.priority, job.available_at if timed else None) for job in jobs}
+        self._arrived(((queue, each, None if at is None else to_micros(at)) for queue, each, at in levels), False)
+        return stored
+
+    # --- Jobs that were pushed one by one ---------------------------------------------------------------
+
+    def push_together(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
+        """Insert what several callers push at the same time; return for each whether it was new, or its error."""
+        return [outcome for portion in _portions(pushes) for outcome in self._push_portion(store, portion)]
+
+    def _push_portion(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
+        try:
+            new = self._push_one(store, pushes[0]) if len(pushes) == 1 else self._push_each(store, pushes)
+        except LagoqueueError as error:
+            if len(pushes) > 1 and self._is_refused(error):  # one of them may be to blame, so each tries alone
+                return [outcome for push in pushes for outcome in self._push_portion(store, [push])]
+            return [error] * len(pushes)
+        self._chores.counts.pushed(push.row["queue"] for push, stored in zip(pushes, new, strict=True) if stored)
+        return [
+            stored if stored or push.exist_ok else DuplicateJob(push.row["id"])
+            for push, stored in zip(pushes, new, strict=True)
+        ]
+
+    def _push_one(self, store: Store, push: Push) -> list[bool]:
+        row = push.row
+        row["now"] = self._now()
+        wakes = self._chores.wakes_now()
+        sql = self._sql_that_wakes if wakes else self._sql
+        stored = store.run(lambda link: self._database.push(link, sql, [row]), Mode.SINGLE)
+        self._arrived([(row["queue"], row["priority"], row["available_at"])], wakes and stored > 0)
+        return [stored > 0]
+
+    def _push_each(self, store: Store, pushes: Sequence[Push]) -> list[bool]:
+        now = self._now()
+        rows = [push.row | {"now": now} for push in pushes]
+        new = store.run(lambda link: self._database.push_each(link, self._sql, rows), self._database.push_mode)
+        self._arrived({(row["queue"], row["priority"], row["available_at"]) for row in rows}, False)
+        return new
+
+    def _is_refused(self, error: LagoqueueError) -> bool:
+        """Tell whether the database would not take it, rather than that it could not be reached."""
+        cause = error.__cause__
+        return isinstance(cause, self._database.errors) and self._database.trouble(cause) is Trouble.REFUSED
+
+
+def _portions(pushes: Sequence[Push]) -> Iterator[Sequence[Push]]:
+    """Cut what came at the same time into what one statement should carry."""
+    begin, size = 0, 0
+    for place, push in enumerate(pushes):
+        size += len(push.row["payload"])
+        if place > begin and (place - begin == TOGETHER or size > BYTES_TOGETHER):
+            yield pushes[begin:place]
+            begin, size = place, len(push.row["payload"])
+    yield pushes[begin:]
