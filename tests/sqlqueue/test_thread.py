@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import threading
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -16,24 +15,10 @@ from lagoqueue import Job, QueueClosed, QueueEmpty, dispatch_sync
 from lagoqueue_sql import SQLQueue
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
+from tests.sqlqueue.gate import Gate
 from tests.sqlqueue.payloads import Effect
 
 JOB = Job("a", "Example", b"{}")
-
-
-class Gate:
-    """Holds up the queue's thread at a point of its choice."""
-
-    def __init__(self) -> None:
-        self.reached = threading.Event()
-        self.open = threading.Event()
-
-    def hold(self, _: object) -> None:
-        self.reached.set()
-        assert self.open.wait(10)
-
-    def holding(self, queue: SQLQueue) -> asyncio.Task[None]:
-        return asyncio.create_task(queue._thread.run(self.hold))
 
 
 async def test_a_pop_cancelled_before_it_ran_claims_nothing(queue: SQLQueue) -> None:

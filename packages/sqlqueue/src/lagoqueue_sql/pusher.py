@@ -77,41 +77,46 @@ class Pusher:
 
     def push_together(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
         """Insert what several callers push at the same time; return for each whether it was new, or its error."""
-        return [outcome for portion in _portions(pushes) for outcome in self._push_portion(store, portion)]
+        outcomes: list[bool | Exception] = []
+        for portion in _portions(pushes):
+            outcomes += [self._push_one(store, *portion)] if len(portion) == 1 else self._push_each(store, portion)
+        return outcomes
 
-    def _push_portion(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
-        try:
-            new = self._push_one(store, pushes[0]) if len(pushes) == 1 else self._push_each(store, pushes)
-        except LagoqueueError as error:
-            if len(pushes) > 1 and self._is_refused(error):  # one of them may be to blame, so each tries alone
-                return [outcome for push in pushes for outcome in self._push_portion(store, [push])]
-            return [error] * len(pushes)
-        self._chores.counts.pushed(push.row["queue"] for push, stored in zip(pushes, new, strict=True) if stored)
-        return [
-            stored if stored or push.exist_ok else DuplicateJob(push.row["id"])
-            for push, stored in zip(pushes, new, strict=True)
-        ]
-
-    def _push_one(self, store: Store, push: Push) -> list[bool]:
+    def _push_one(self, store: Store, push: Push) -> bool | Exception:
         row = push.row
         row["now"] = self._now()
         wakes = self._chores.wakes_now()
         sql = self._sql_that_wakes if wakes else self._sql
-        stored = store.run(lambda link: self._database.push(link, sql, [row]), Mode.SINGLE)
-        self._arrived([(row["queue"], row["priority"], row["available_at"])], wakes and stored > 0)
-        return [stored > 0]
+        try:
+            new = store.run(lambda link: self._database.push(link, sql, [row]), Mode.SINGLE) == 1
+        except LagoqueueError as error:
+            return error
+        if new:
+            self._chores.counts.pushed((row["queue"],))
+        self._arrived(((row["queue"], row["priority"], row["available_at"]),), wakes and new)
+        return _outcome(push, new)
 
-    def _push_each(self, store: Store, pushes: Sequence[Push]) -> list[bool]:
+    def _push_each(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
         now = self._now()
         rows = [push.row | {"now": now} for push in pushes]
-        new = store.run(lambda link: self._database.push_each(link, self._sql, rows), self._database.push_mode)
+        try:
+            new = store.run(lambda link: self._database.push_each(link, self._sql, rows), self._database.push_mode)
+        except LagoqueueError as error:
+            if self._is_refused(error):  # one of them may be to blame, so each tries alone
+                return [self._push_one(store, push) for push in pushes]
+            return [error] * len(pushes)
+        self._chores.counts.pushed(row["queue"] for row, stored in zip(rows, new, strict=True) if stored)
         self._arrived({(row["queue"], row["priority"], row["available_at"]) for row in rows}, False)
-        return new
+        return [_outcome(push, stored) for push, stored in zip(pushes, new, strict=True)]
 
     def _is_refused(self, error: LagoqueueError) -> bool:
         """Tell whether the database would not take it, rather than that it could not be reached."""
         cause = error.__cause__
         return isinstance(cause, self._database.errors) and self._database.trouble(cause) is Trouble.REFUSED
+
+
+def _outcome(push: Push, new: bool) -> bool | Exception:
+    return new if new or push.exist_ok else DuplicateJob(push.row["id"])
 
 
 def _portions(pushes: Sequence[Push]) -> Iterator[Sequence[Push]]:
