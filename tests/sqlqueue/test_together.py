@@ -103,7 +103,7 @@ async def test_a_caller_who_left_before_takes_no_other_along(database_url: str) 
             await pushing[1]
         gate.open.set()
         await holding
-        assert await asyncio.gather(pushing[0], pushing[2]) == [True, True]
+        assert list(await asyncio.gather(pushing[0], pushing[2])) == [True, True]
         assert await left(queue) == ["a", "c"]
 
 
@@ -122,6 +122,17 @@ async def test_pushes_beside_other_calls_are_all_done(database_url: str) -> None
         assert isinstance(outcomes[2], DuplicateJob)
         assert [each for each in outcomes if each is not outcomes[2]] == [True, True, True, 3, True, True]
         assert await left(queue) == ["a", "b", "d", "e", "f"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+async def test_what_cannot_be_written_is_refused_alone(database_url: str) -> None:
+    async with opened(database_url) as queue:
+        outcomes = await at_once(
+            queue, queue.push(job("a")), queue.push(job("b", attempts=2**70)), queue.push(job("c"))
+        )
+        assert isinstance(outcomes[1], Exception)
+        assert [outcomes[0], outcomes[2]] == [True, True]
+        assert await left(queue) == ["a", "c"]
 
 
 @pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
@@ -156,6 +167,22 @@ async def test_when_the_answer_is_lost_nobody_is_told_that_it_was_stored(databas
             assert [type(each) for each in outcomes] == [OutcomeUnknown] * 5
             again = await at_once(queue, *[queue.push(each, exist_ok=True) for each in jobs])
             assert list(again) in ([False] * 5, [True] * 5)  # it had stored all of them, or none
+            assert await left(queue) == [each.id for each in jobs]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+async def test_a_batch_whose_answer_is_lost_can_be_pushed_again(database_url: str) -> None:
+    port = sa.make_url(database_url).port
+    assert port is not None
+    with Proxy("127.0.0.1", port) as proxy:
+        proxied = sa.make_url(database_url).set(port=proxy.port).render_as_string(hide_password=False)
+        async with opened(proxied) as queue:
+            jobs = [job(f"job-{number}") for number in range(5)]
+            cut = await asyncio.to_thread(proxy.cut_after, b"job-4")
+            with pytest.raises(OutcomeUnknown):
+                await queue.push_many(jobs)
+            assert cut.is_set()
+            assert await queue.push_many(jobs, exist_ok=True) in (0, 5)
             assert await left(queue) == [each.id for each in jobs]
 
 

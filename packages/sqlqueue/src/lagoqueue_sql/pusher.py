@@ -89,7 +89,7 @@ class Pusher:
         sql = self._sql_that_wakes if wakes else self._sql
         try:
             new = store.run(lambda link: self._database.push(link, sql, [row]), Mode.SINGLE) == 1
-        except LagoqueueError as error:
+        except Exception as error:  # whatever it is, it is this caller's alone
             return error
         if new:
             self._chores.counts.pushed((row["queue"],))
@@ -98,10 +98,10 @@ class Pusher:
 
     def _push_each(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
         now = self._now()
-        rows = [push.row | {"now": now} for push in pushes]
+        rows: list[dict[str, Any]] = [{**push.row, "now": now} for push in pushes]
         try:
             new = store.run(lambda link: self._database.push_each(link, self._sql, rows), self._database.push_mode)
-        except LagoqueueError as error:
+        except Exception as error:
             if self._is_refused(error):  # one of them may be to blame, so each tries alone
                 return [self._push_one(store, push) for push in pushes]
             return [error] * len(pushes)
@@ -109,8 +109,10 @@ class Pusher:
         self._arrived({(row["queue"], row["priority"], row["available_at"]) for row in rows}, False)
         return [_outcome(push, stored) for push, stored in zip(pushes, new, strict=True)]
 
-    def _is_refused(self, error: LagoqueueError) -> bool:
-        """Tell whether the database would not take it, rather than that it could not be reached."""
+    def _is_refused(self, error: Exception) -> bool:
+        """Tell whether what was pushed is to blame, rather than that the database could not be reached."""
+        if not isinstance(error, LagoqueueError):
+            return True
         cause = error.__cause__
         return isinstance(cause, self._database.errors) and self._database.trouble(cause) is Trouble.REFUSED
 
