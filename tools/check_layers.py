@@ -49,13 +49,13 @@ HIDDEN = {
 # Inside core, lowest first: a module may import from its own row and from those above it in this
 # list. A name stands for the module and everything below it.
 CORE_ROWS: tuple[set[str], ...] = (
-    {"errors"},
+    {"errors", "_fields"},
     {"_time", "_loop", "job"},
     {"_log", "failure", "observer", "backoff", "unknown", "slot_thread", "current"},
     {"monitor"},
     {"queue"},
     {"_heap", "_codec", "keeping"},
-    {"dispatch", "_line"},
+    {"dispatch", "_waiting", "_store"},
     {"_looking"},
     {"memory"},
     {"handlers"},

@@ -57,12 +57,8 @@ class Store(MemoryQueue):
         return None if self._keeper is None else self._keeper(self)
 
     def owned(self, job: Job) -> bool:
-        try:
-            with self._lock:
-                self._owned(job)
-        except ReservationLost:
-            return False
-        return True
+        entry = self._store.find(job.id)
+        return entry is not None and entry.receipt == job.receipt
 
 
 class EagerKeeper(Keeper):

@@ -112,8 +112,8 @@ async def test_a_drained_queue_keeps_nothing() -> None:
         for popped in await view.pop_many(100):
             await queue.ack(popped)
     assert queue.jobs() == []
-    assert not queue._waiting
-    assert len(queue._reserved) == 0
+    assert queue.depths() == []
+    assert not queue._store.lines()
 
 
 async def test_a_dropped_queue_is_collected() -> None:

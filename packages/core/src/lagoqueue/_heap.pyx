@@ -4,8 +4,8 @@
 
 Three structures share the work. The heap is a C array of (due, sequence, slot), four children to a
 node, so sifting touches neither Python objects nor reference counts. A slot gives an entry a fixed
-place while its position in the heap changes, which is what a handle points at. The objects
-lie in Python lists, one a page of slots, where the garbage collector sees them.
+place while its position in the heap changes, which is what a handle points at, and holds its object.
+Slots lie in pages, and the type's own `tp_traverse` shows their objects to the garbage collector.
 
 Cancelling marks the slot and lets the object go at once; what stays in the array is dropped when it
 comes to the top, or with all others of its kind once they are the majority. So sifting need not
@@ -16,21 +16,18 @@ capacity, and a page goes when its last entry does. (In a large heap a pop is a 
 asks for memory before it needs it.)
 """
 
-import math
 import types
 
 cimport cython
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
-from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.stdint cimport int64_t, uint64_t
+from cpython.ref cimport Py_DECREF, Py_INCREF, Py_XDECREF, PyObject
+from libc.math cimport INFINITY
+from libc.stdint cimport INT64_MIN, int64_t, uint64_t
 from libc.stdlib cimport qsort
 from libc.string cimport memcpy
 
 
 cdef enum:
-    FREE = 0
-    LIVE = 1
-    CANCELLED = 2
     ARITY = 4
     PAGE_BITS = 6
     PAGE_SLOTS = 1 << PAGE_BITS
@@ -50,31 +47,13 @@ cdef extern from *:
     void prefetch "lagoqueue_prefetch"(const void* address) noexcept nogil
 
 cdef extern from "Python.h":
-    ctypedef struct PyListObject:
-        PyObject** ob_item
+    ctypedef int (*visitproc)(PyObject* item, void* argument) noexcept
+
+    ctypedef struct PyTypeObject:
+        int (*tp_traverse)(PyObject* self, visitproc visit, void* argument) noexcept
+        int (*tp_clear)(PyObject* self) noexcept
 
     long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
-
-
-cdef struct Entry:
-    double due
-    int64_t sequence
-    Py_ssize_t slot
-
-
-cdef struct Slot:
-    Py_ssize_t state     # FREE, LIVE, or CANCELLED: its entry is still in the heap, its object is not
-    uint64_t serial      # of the push that took it, never used again; while free: the next free slot + 1
-
-
-cdef struct Page:
-    Slot* slots          # PAGE_SLOTS of them; NULL where the page was freed
-    PyObject** objects   # inside the list of this page's objects, which the heap owns
-    int live             # slots taken
-    int fresh            # slots from this one on were never taken
-    Py_ssize_t free      # first of the free slots below `fresh`, + 1; 0 when there is none
-    Py_ssize_t next      # among the pages that have room, or among those that were freed; -1 at the end
-    Py_ssize_t previous  # among the pages that have room
 
 
 cdef inline bint comes_before(const Entry* a, const Entry* b) noexcept nogil:
@@ -159,16 +138,6 @@ cdef bint read_handle(object handle, uint64_t* serial, Py_ssize_t* slot) except 
     return True
 
 
-cdef inline object exchange(Page* page, Py_ssize_t index, object item):
-    """Put an object into a slot and return the one that was there."""
-    cdef PyObject* old = page.objects[index]
-    Py_INCREF(item)
-    page.objects[index] = <PyObject*>item
-    taken = <object>old
-    Py_DECREF(taken)  # the slot's own reference
-    return taken
-
-
 @cython.final
 cdef class DelayHeap:
     """Objects by due time. Every method is atomic under the GIL, so threads may share a heap.
@@ -176,27 +145,13 @@ cdef class DelayHeap:
     Destructors of the objects may use the heap: it is consistent whenever one can run.
     """
 
-    cdef Entry* _heap
-    cdef Py_ssize_t _length     # entries that can come out
-    cdef Py_ssize_t _filled     # entries in the array, the cancelled ones included; the first is never one
-    cdef Py_ssize_t _capacity
-    cdef Page* _pages
-    cdef Py_ssize_t _numbered   # pages in use or freed
-    cdef Py_ssize_t _directory  # capacity of _pages
-    cdef Py_ssize_t _room       # first of the pages that have room; -1 when there is none
-    cdef Py_ssize_t _freed      # first of the pages that were freed; -1 when there is none
-    cdef list _lists            # the objects of each page: PAGE_SLOTS of them, or None where it was freed
-    cdef int64_t _next_sequence
-    cdef public uint64_t _serial  # of the last push; public so that a test can start it high
-
     __class_getitem__ = classmethod(types.GenericAlias)
 
     def __cinit__(self):
-        self._lists = []
         self._room = self._freed = -1
 
     def __dealloc__(self):
-        self._free_arrays()
+        self.clear()
 
     def __len__(self):
         return self._length
@@ -207,10 +162,10 @@ cdef class DelayHeap:
     def __sizeof__(self):
         """Return the bytes that the heap holds itself, without the objects in it."""
         cdef Py_ssize_t number, size = object.__sizeof__(self)
-        size += self._capacity * sizeof(Entry) + self._directory * sizeof(Page) + self._lists.__sizeof__()
+        size += self._capacity * sizeof(Entry) + self._directory * sizeof(Page)
         for number in range(self._numbered):
             if self._pages[number].slots is not NULL:
-                size += PAGE_SLOTS * sizeof(Slot) + self._lists[number].__sizeof__()
+                size += PAGE_SLOTS * sizeof(Slot)
         return size
 
     def __reduce__(self):
@@ -237,8 +192,10 @@ cdef class DelayHeap:
             raise ValueError("due must not be NaN, which is neither before nor after anything")
         if item is None:
             raise ValueError("item must not be None: that is how pop_due says that nothing is due")
-        while self._filled == self._capacity or self._room < 0:
-            self._make_room()  # may run a destructor, which may use the room up
+        if self._room < 0:
+            self._add_page()
+        if self._filled == self._capacity and not self._resize(max(LEAST_CAPACITY, 2 * self._capacity)):
+            raise MemoryError
         page = &self._pages[self._room]
         index = page.fresh if page.free == 0 else page.free - 1
         slot = &page.slots[index]
@@ -248,7 +205,8 @@ cdef class DelayHeap:
         handle = make_handle(self._serial + 1, entry.slot)
 
         # From here on nothing can fail.
-        exchange(page, index, item)
+        Py_INCREF(item)
+        slot.item = <PyObject*>item
         if page.free == 0:
             page.fresh += 1
         else:
@@ -258,7 +216,6 @@ cdef class DelayHeap:
             self._unlink(self._room)
         self._serial += 1
         slot.serial = self._serial
-        slot.state = LIVE
         if sequence is None:
             self._next_sequence += 1
         self._length += 1
@@ -276,15 +233,19 @@ cdef class DelayHeap:
             raise IndexError("pop from an empty heap")
         return self._take()
 
-    def pop_due(self, double now):
+    cpdef object pop_due(self, double now):
         """Take out the earliest object and return it if it is due by `now`; else return None."""
         if self._length == 0 or not self._heap[0].due <= now:
             return None
         return self._take()
 
-    def peek_due(self):
+    cpdef object peek(self):
+        """Return the earliest object without taking it out; None when the heap is empty."""
+        return <object>self._slot(self._heap[0].slot).item if self._length else None
+
+    cpdef double peek_due(self):
         """Return the earliest due time; infinity when the heap is empty."""
-        return self._heap[0].due if self._length else math.inf
+        return self._heap[0].due if self._length else INFINITY
 
     def cancel(self, handle):
         """Take out the entry that `push` gave this handle for.
@@ -304,10 +265,9 @@ cdef class DelayHeap:
         if page.slots is NULL or (slot & SLOT_MASK) >= page.fresh:
             return False
         entry = &page.slots[slot & SLOT_MASK]
-        if entry.state != LIVE or entry.serial != serial:
+        if entry.item is NULL or entry.serial != serial:
             return False
-        item = exchange(page, slot & SLOT_MASK, None)
-        entry.state = CANCELLED
+        item = self._take_item(slot)
         self._length -= 1
         self._drop_cancelled()
         if self._filled > 2 * self._length + LEAST_CAPACITY:
@@ -318,47 +278,104 @@ cdef class DelayHeap:
 
     def clear(self):
         """Take out everything and give the memory back. Handles given before stay dead."""
-        lists = self._lists  # held, so that destructors run when the heap is empty already
-        self._lists = []
-        self._free_arrays()
-        del lists
+        cdef Page* pages = self._pages
+        cdef Py_ssize_t number, index, numbered = self._numbered
+        PyMem_Free(self._heap)
+        self._pages = NULL
+        self._heap = NULL
+        self._room = self._freed = -1
+        self._numbered = self._directory = self._capacity = self._length = self._filled = 0
+        for number in range(numbered):  # only now that the heap is empty: this may run destructors
+            if pages[number].slots is not NULL:
+                for index in range(pages[number].fresh):
+                    Py_XDECREF(pages[number].slots[index].item)
+                PyMem_Free(pages[number].slots)
+        PyMem_Free(pages)
 
     def items(self):
         """Return the objects in the order in which they would come out."""
+        return self.first(self._length)
+
+    cpdef list first(self, Py_ssize_t limit, double after_due=-INFINITY, after_sequence=None):
+        """Return up to `limit` objects in the order in which they would come out, without sorting the others.
+
+        Args:
+            limit: How many at most.
+            after_due: Leave out what is due before this.
+            after_sequence: Of what is due then, leave out this place in their order and those before it.
+        """
         cdef list found = []  # made first: an allocation may run a destructor, an append cannot
-        cdef Py_ssize_t position, slot
-        cdef Entry* ordered
-        if self._length == 0:
+        cdef Py_ssize_t position, chosen = 0, room
+        cdef Entry* entries
+        cdef Entry last
+        cdef bint bounded = False, inclusive = after_sequence is None
+        cdef int64_t after = INT64_MIN if inclusive else after_sequence
+        if self._length == 0 or limit <= 0:
             return found
-        ordered = <Entry*>PyMem_Malloc(self._filled * sizeof(Entry))
-        if ordered is NULL:
+        limit = min(limit, self._length)
+        room = min(2 * limit, self._length)
+        entries = <Entry*>PyMem_Malloc(room * sizeof(Entry))
+        if entries is NULL:
             raise MemoryError
+        for position in range(self._filled):
+            last = self._heap[position]
+            if last.due < after_due or (last.due == after_due and not inclusive and last.sequence <= after):
+                continue
+            if (bounded and not comes_before(&last, &entries[limit - 1])) or self._slot(last.slot).item is NULL:
+                continue
+            if chosen == room:
+                qsort(entries, chosen, sizeof(Entry), &compare_entries)
+                chosen = limit
+                bounded = True
+                if not comes_before(&last, &entries[limit - 1]):
+                    continue
+            entries[chosen] = last
+            chosen += 1
+        qsort(entries, chosen, sizeof(Entry), &compare_entries)
         try:
-            memcpy(ordered, self._heap, self._filled * sizeof(Entry))
-            qsort(ordered, self._filled, sizeof(Entry), &compare_entries)
-            for position in range(self._filled):
-                slot = ordered[position].slot
-                if self._slot(slot).state == LIVE:
-                    found.append(<object>self._pages[slot >> PAGE_BITS].objects[slot & SLOT_MASK])
+            for position in range(min(chosen, limit)):
+                found.append(<object>self._slot(entries[position].slot).item)
         finally:
-            PyMem_Free(ordered)
+            PyMem_Free(entries)
         return found
+
+    cpdef Py_ssize_t count_due(self, double now):
+        """Return how many objects are due by `now`."""
+        cdef Py_ssize_t position, count = 0
+        for position in range(self._filled):
+            count += self._heap[position].due <= now and self._slot(self._heap[position].slot).item is not NULL
+        return count
 
     cdef inline Slot* _slot(self, Py_ssize_t slot) noexcept:
         return &self._pages[slot >> PAGE_BITS].slots[slot & SLOT_MASK]
 
+    cdef inline object _take_item(self, Py_ssize_t slot):
+        """Take the object out of a slot."""
+        cdef PyObject* taken = self._slot(slot).item
+        self._slot(slot).item = NULL
+        item = <object>taken
+        Py_DECREF(item)  # the slot's own reference
+        return item
+
     cdef object _take(self):
         """Take out the first entry, which is a live one, and return its object."""
-        cdef Py_ssize_t slot
-        item = self._give_back(self._heap[0].slot)
+        cdef Py_ssize_t slot = self._heap[0].slot
+        item = self._take_item(slot)
+        self._free_slot(slot)
         self._length -= 1
         self._drop_first()
         self._drop_cancelled()
-        if self._filled > 0:  # the next pop will want this object
-            slot = self._heap[0].slot
-            prefetch(self._pages[slot >> PAGE_BITS].objects[slot & SLOT_MASK])
+        self._prefetch_next()
         self._shrink()
         return item
+
+    cdef inline void _prefetch_next(self) noexcept:
+        """Fetch the object that the next pop will want, and the slots of those that may come after it."""
+        cdef Py_ssize_t position
+        if self._filled > ARITY:
+            prefetch(self._slot(self._heap[0].slot).item)
+            for position in range(1, ARITY + 1):
+                prefetch(self._slot(self._heap[position].slot))
 
     cdef inline void _drop_first(self) noexcept:
         self._filled -= 1
@@ -367,19 +384,19 @@ cdef class DelayHeap:
 
     cdef inline void _drop_cancelled(self) noexcept:
         """Drop cancelled entries until the first is a live one; their objects have left before."""
-        while self._filled > self._length and self._slot(self._heap[0].slot).state == CANCELLED:
-            self._give_back(self._heap[0].slot)
+        while self._filled > self._length and self._slot(self._heap[0].slot).item is NULL:
+            self._free_slot(self._heap[0].slot)
             self._drop_first()
 
     cdef void _compact(self) noexcept:
         """Drop every cancelled entry. As many were cancelled as are looked at, so it costs each of them a constant."""
         cdef Py_ssize_t position, kept = 0
         for position in range(self._filled):
-            if self._slot(self._heap[position].slot).state == LIVE:
+            if self._slot(self._heap[position].slot).item is not NULL:
                 self._heap[kept] = self._heap[position]
                 kept += 1
             else:
-                self._give_back(self._heap[position].slot)
+                self._free_slot(self._heap[position].slot)
         self._filled = kept
         for position in range((kept - 2) // ARITY, -1, -1):
             sift_down(self._heap, kept, position, self._heap[position])
@@ -389,12 +406,10 @@ cdef class DelayHeap:
             if not self._resize(self._capacity // 2):
                 break
 
-    cdef object _give_back(self, Py_ssize_t slot):
-        """Free a slot, and its page with the last one; return the object that was there."""
+    cdef void _free_slot(self, Py_ssize_t slot) noexcept:
+        """Free a slot whose object has been taken out, and its page with the last one."""
         cdef Page* page = &self._pages[slot >> PAGE_BITS]
         cdef Py_ssize_t index = slot & SLOT_MASK
-        item = exchange(page, index, None)
-        page.slots[index].state = FREE
         page.slots[index].serial = page.free
         page.free = index + 1
         page.live -= 1
@@ -403,18 +418,8 @@ cdef class DelayHeap:
         elif page.live == 0 and (page.next >= 0 or page.previous >= 0):
             # Another page has room. The last such page stays, so that one entry to and fro costs no allocation.
             self._drop_page(slot >> PAGE_BITS)
-        return item
 
-    cdef int _make_room(self) except -1:
-        cdef list objects
-        if self._room < 0:
-            objects = [None] * PAGE_SLOTS  # made first: this allocation may run a destructor
-            self._add_page(objects)
-        if self._filled == self._capacity and not self._resize(max(LEAST_CAPACITY, 2 * self._capacity)):
-            raise MemoryError
-        return 0
-
-    cdef int _add_page(self, list objects) except -1:
+    cdef int _add_page(self) except -1:
         cdef Page* page
         cdef Page* pages
         cdef Slot* slots
@@ -430,19 +435,12 @@ cdef class DelayHeap:
         if slots is NULL:
             raise MemoryError
         if number >= 0:
-            self._lists[number] = objects
             self._freed = self._pages[number].next
         else:
             number = self._numbered
-            try:
-                self._lists.append(objects)
-            except MemoryError:
-                PyMem_Free(slots)
-                raise
             self._numbered += 1
         page = &self._pages[number]
         page.slots = slots
-        page.objects = (<PyListObject*>objects).ob_item
         page.live = page.fresh = page.free = 0
         self._link(number)
         return 0
@@ -450,7 +448,6 @@ cdef class DelayHeap:
     cdef void _drop_page(self, Py_ssize_t number) noexcept:
         cdef Page* page = &self._pages[number]
         self._unlink(number)
-        self._lists[number] = None  # it holds None only, so no destructor runs
         PyMem_Free(page.slots)
         page.slots = NULL
         page.next = self._freed
@@ -481,13 +478,25 @@ cdef class DelayHeap:
         self._capacity = capacity
         return True
 
-    cdef void _free_arrays(self) noexcept:
-        cdef Py_ssize_t number
-        for number in range(self._numbered):
-            PyMem_Free(self._pages[number].slots)
-        PyMem_Free(self._pages)
-        PyMem_Free(self._heap)
-        self._pages = NULL
-        self._heap = NULL
-        self._room = self._freed = -1
-        self._numbered = self._directory = self._capacity = self._length = self._filled = 0
+
+cdef int traverse(PyObject* heap, visitproc visit, void* argument) noexcept:
+    cdef Page* pages = (<DelayHeap>heap)._pages
+    cdef Py_ssize_t number, index
+    cdef int stop
+    for number in range((<DelayHeap>heap)._numbered):
+        if pages[number].slots is not NULL:
+            for index in range(pages[number].fresh):
+                if pages[number].slots[index].item is not NULL:
+                    stop = visit(pages[number].slots[index].item, argument)
+                    if stop:
+                        return stop
+    return 0
+
+
+cdef int clear(PyObject* heap) noexcept:
+    (<DelayHeap>heap).clear()
+    return 0
+
+
+(<PyTypeObject*>DelayHeap).tp_traverse = traverse
+(<PyTypeObject*>DelayHeap).tp_clear = clear

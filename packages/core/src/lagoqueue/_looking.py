@@ -1,63 +1,76 @@
-"""What a `MemoryQueue` shows of itself: depths, lists by state, and one job. Its lock is held meanwhile."""
+"""What a `MemoryQueue` shows of itself: depths, lists by state, and one job."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
 import msgspec
 
-from lagoqueue._heap import DelayHeap
-from lagoqueue._line import Entry, Line
+from lagoqueue._store import Entry, Store
+from lagoqueue.errors import JobNotFound
+from lagoqueue.job import Job
 from lagoqueue.monitor.paging import COUNT_CAP, read_cursor, write_cursor
 from lagoqueue.monitor.views import JobDetail, JobPage, JobView, LiveState, QueueDepth
 
 _Place = tuple[str, int, float, int]
 """Of a waiting job: label, priority, the moment at which it is due, and number in push order."""
 
+_LAST = 2**63 - 1
+"""No job has a larger number."""
+
 
 class Look:
-    """A queue's structures as they are at one moment.
+    """A look at a store. Each of its lines is seen as it is at one moment, while others may push.
 
-    Attributes:
-        waiting: The line of each label.
-        reserved: The reserved jobs.
+    Args:
+        store: What is looked at.
         now: The moment, on the monotonic clock.
         offset: Seconds by which the wall clock is ahead of the monotonic one.
     """
 
-    def __init__(self, waiting: Mapping[str, Line], reserved: DelayHeap[Entry], now: float, offset: float) -> None:
-        self.waiting = waiting
-        self.reserved = reserved
-        self.now = now
-        self.offset = offset
+    def __init__(self, store: Store, now: float, offset: float) -> None:
+        self._now = now
+        self._offset = offset
+        self._store = store
+        self._reserved = store.reserved()
 
     # --- Depths -------------------------------------------------------------------------------------
 
     def depths(self) -> list[QueueDepth]:
         """Return what stands under each label that has any job, sorted by label."""
-        reserved = Counter(entry.job.queue for entry in self.reserved.items())
-        return [self._depth(label, reserved[label]) for label in sorted(self.waiting.keys() | reserved.keys())]
-
-    def _depth(self, label: str, reserved: int) -> QueueDepth:
-        pending = delayed = 0
-        oldest: float | None = None
-        for heap in self.waiting[label].heaps.values() if label in self.waiting else ():
-            waited = self.now - heap.peek_due()
-            due = 0
-            if waited >= 0:
-                due = bisect_right(heap.items(), self.now, key=_due)
-                oldest = max(waited, oldest or 0.0)
-            pending += due
-            delayed += len(heap) - due
-        return QueueDepth(
-            label, min(pending, COUNT_CAP), min(delayed, COUNT_CAP), min(reserved, COUNT_CAP), oldest=oldest
-        )
+        reserved = Counter(entry.job.queue for entry in self._reserved)
+        pending: Counter[str] = Counter()
+        delayed: Counter[str] = Counter()
+        oldest: dict[str, float] = {}
+        for line in self._store.lines():
+            due = line.count_due(self._now)
+            pending[line.label] += due
+            delayed[line.label] += len(line) - due
+            if due:
+                oldest[line.label] = max(oldest.get(line.label, 0.0), self._now - line.next_due())
+        return [
+            QueueDepth(
+                label,
+                min(pending[label], COUNT_CAP),
+                min(delayed[label], COUNT_CAP),
+                min(reserved[label], COUNT_CAP),
+                oldest=oldest.get(label),
+            )
+            for label in sorted(pending.keys() | reserved.keys())
+        ]
 
     # --- Lists --------------------------------------------------------------------------------------
+
+    def waiting(self, label: str, offset: int, limit: int) -> list[Job]:
+        """Return a slice of the jobs that wait under a label, due or delayed, in pop order."""
+        found: list[Job] = []
+        for line in self._store.lines(label):
+            found += [entry.job for entry in line.first(offset + limit - len(found))]
+        return found[offset:]
 
     def page(self, state: LiveState, queue: str | None, after: str | None, limit: int) -> JobPage:
         """Return some of the jobs in one state, as `DetailedInspector.jobs` says.
@@ -72,35 +85,40 @@ class Look:
             cursor = [write_cursor(*_end(entry)) for entry in last]
         else:
             waiting = None if after is None else read_cursor(after, tuple[str, int, float, int])
-            found = list(islice(self._in_line(state, queue, waiting), limit + 1))
+            found = list(islice(self._in_line(state, queue, waiting, limit + 1), limit + 1))
             last = found[limit - 1 : limit]
             cursor = [write_cursor(entry.job.queue, entry.job.priority, *_place(entry)) for entry in last]
         return JobPage([self.view(entry) for entry in found[:limit]], cursor[0] if len(found) > limit else None)
 
-    def _in_line(self, state: LiveState, queue: str | None, after: _Place | None) -> Iterator[Entry]:
-        labels = sorted(self.waiting) if queue is None else [queue] if queue in self.waiting else []
-        for label in labels:
-            for priority, heap in self.waiting[label].heaps.items():
-                if after is not None and (label, -priority) < (after[0], -after[1]):
+    def _in_line(self, state: LiveState, queue: str | None, after: _Place | None, limit: int) -> Iterator[Entry]:
+        for line in self._store.lines(queue):
+            start = (-math.inf, -1) if state == "pending" else (self._now, _LAST)
+            if after is not None:
+                if (line.label, -line.priority) < (after[0], -after[1]):
                     continue
-                if state == "pending" and heap.peek_due() > self.now:
-                    continue
-                entries = heap.items()
-                middle = bisect_right(entries, self.now, key=_due)
-                start, stop = (0, middle) if state == "pending" else (middle, len(entries))
-                if after is not None and (label, priority) == after[:2]:
-                    start = max(start, bisect_right(entries, after[2:], key=_place))
-                yield from islice(entries, start, stop)
+                if (line.label, line.priority) == after[:2]:
+                    start = max(start, after[2:])
+            for entry in line.first(limit, *start):
+                if state == "pending" and entry.due > self._now:
+                    break
+                yield entry
 
     def _in_reservation(self, queue: str | None, after: tuple[float, int] | None) -> Iterator[Entry]:
-        for entry in sorted(self.reserved.items(), key=_end):
+        for entry in sorted(self._reserved, key=_end):
             if queue in (None, entry.job.queue) and (after is None or _end(entry) > after):
                 yield entry
 
     # --- One job ------------------------------------------------------------------------------------
 
-    def detail(self, entry: Entry) -> JobDetail:
-        """Return all there is to see of a job."""
+    def detail(self, job_id: str) -> JobDetail:
+        """Return all there is to see of a job.
+
+        Raises:
+            JobNotFound: No live job has this id.
+        """
+        entry = self._store.find(job_id)
+        if entry is None:
+            raise JobNotFound(job_id)
         return JobDetail(
             self.view(entry), msgspec.structs.replace(entry.job, available_at=entry.available_at, receipt=None)
         )
@@ -116,17 +134,13 @@ class Look:
             attempts=job.attempts,
             priority=job.priority,
             available_at=entry.available_at,
-            state="reserved" if reserved else "pending" if entry.due <= self.now else "delayed",
+            state="reserved" if reserved else "pending" if entry.due <= self._now else "delayed",
             reserved_at=self._instant(entry.reserved_at) if reserved else None,
             reserved_until=self._instant(entry.reserved_until) if reserved else None,
         )
 
     def _instant(self, moment: float) -> datetime:
-        return datetime.fromtimestamp(moment + self.offset, UTC)
-
-
-def _due(entry: Entry) -> float:
-    return entry.due
+        return datetime.fromtimestamp(moment + self._offset, UTC)
 
 
 def _place(entry: Entry) -> tuple[float, int]:

@@ -1,0 +1,27 @@
+"""Fields of msgspec Structs, at their places in memory: what the interpreter does for slots, without its lookups."""
+
+from cpython.ref cimport PyObject
+
+cdef extern from "Python.h":
+    ctypedef struct PyMemberDef:
+        Py_ssize_t offset
+
+    ctypedef struct PyMemberDescrObject:
+        PyMemberDef* d_member
+
+
+cdef inline Py_ssize_t offset_of(object struct, str field) except -1:
+    """Return where the instances of a Struct keep a field."""
+    import types
+
+    import msgspec
+
+    descriptor = struct.__dict__[field]
+    if type(descriptor) is not types.MemberDescriptorType:
+        raise ImportError(f"msgspec {msgspec.__version__} keeps a Struct's fields where lagoqueue does not know")
+    return (<PyMemberDescrObject*><PyObject*>descriptor).d_member.offset
+
+
+cdef inline PyObject** place(object struct, Py_ssize_t offset) noexcept:
+    """Return the place of a field; what lies there is owned by the Struct, and NULL when it was never set."""
+    return <PyObject**>(<char*><PyObject*>struct + offset)
