@@ -20,6 +20,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 PACKAGES = ("core", "sqlqueue", "dashboard")
+COMPILED = tuple(f"lagoqueue.{name}" for name in ("_heap", "_codec", "_line", "_store"))
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
@@ -126,7 +127,7 @@ def typing(session: nox.Session) -> None:
     session.run("mypy", *session.posargs)
     session.run("pyright", *session.posargs)
     options = ["--mypy-config-file=pyproject.toml"]
-    session.run("python", "-m", "mypy.stubtest", *options, "lagoqueue._heap", "lagoqueue._codec")
+    session.run("python", "-m", "mypy.stubtest", *options, *COMPILED)
     session.run("python", "tools/check_typing_examples.py")
 
 

@@ -93,6 +93,16 @@ class HeapAgainstModel(RuleBasedStateMachine):
         assert bool(self.heap) == bool(self.model)
         assert self.heap.items() == [entry[2] for entry in sorted(self.model.values())]
         assert self.heap.peek_due() == (min(self.model.values())[0] if self.model else math.inf)
+        assert self.heap.peek() == (min(self.model.values())[2] if self.model else None)
+
+    @rule(limit=st.integers(0, 50), due=DUES, sequence=st.none() | st.integers(-1, 300))
+    def look(self, limit: int, due: float, sequence: int | None) -> None:
+        """The first few from a place on, and how many are due, without taking them out."""
+        ordered = sorted(self.model.values())
+        behind = [e for e in ordered if e[0] >= due and (sequence is None or e[:2] > (due, sequence))]
+        assert self.heap.first(limit, due, sequence) == [entry[2] for entry in behind[:limit]]
+        assert self.heap.first(limit) == [entry[2] for entry in ordered[:limit]]
+        assert self.heap.count_due(due) == sum(entry[0] <= due for entry in ordered)
 
 
 HeapAgainstModel.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

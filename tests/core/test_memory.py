@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 
+import msgspec
 import pytest
 
 from lagoqueue import InvalidValue, Job, MemoryQueue, QueueEmpty, dispatch, dispatch_sync
 from lagoqueue._time import SystemClock, Timer
+from lagoqueue.queue import Settlement
 from lagoqueue.testing import ManualClock
 from tests.core.payloads import Resize
 
@@ -124,6 +129,98 @@ async def test_a_dropped_queue_is_collected() -> None:
     del queue
     gc.collect()
     assert gone() is None
+
+
+async def test_jobs_that_come_due_late_or_return_stand_among_those_that_were_due_at_once() -> None:
+    clock = ManualClock()
+    queue = MemoryQueue(visibility_timeout=100, clock=clock)
+    await queue.push(job("expires"))
+    assert (await queue.pop()).id == "expires"
+    await queue.push(job("delayed"), delay=50)
+    await queue.push(msgspec.structs.replace(job("past"), available_at=clock.now() - timedelta(hours=1)))
+    clock.advance(20)
+    await queue.push(job("at once"))
+    clock.advance(40)
+    await queue.push(job("later"))
+    clock.advance(50)
+    assert [each.id for each in await queue.pop_many(9)] == ["past", "expires", "at once", "delayed", "later"]
+
+
+async def test_a_destructor_may_use_the_queue_whenever_it_runs() -> None:
+    """The collector may run it in the middle of any operation, here of the ones that make jobs and lines."""
+    queue = MemoryQueue()
+    numbers = itertools.count()
+
+    class Meddler:
+        def __init__(self) -> None:
+            self.cycle = self
+
+        def __del__(self) -> None:
+            number = next(numbers)
+            queue.push_sync(job(f"meddled-{number}", priority=number % 3))
+            queue.depths()
+
+    thresholds = gc.get_threshold()
+    seen: list[str] = []
+    try:
+        gc.set_threshold(1)
+        for number in range(300):
+            Meddler()
+            await queue.push(job(str(number), priority=number % 5))
+            turn = await queue.turn([], 2)
+            seen += [each.id for each in turn.jobs]
+            assert await queue.settle([Settlement(each, "ack") for each in turn.jobs]) == []
+    finally:
+        gc.set_threshold(*thresholds)
+    gc.collect()
+    while jobs := (await queue.turn([], 100)).jobs:
+        seen += [each.id for each in jobs]
+        for each in jobs:
+            await queue.ack(each)
+    assert len(seen) == len(set(seen)) == 300 + next(numbers)
+    assert queue.depths() == []
+
+
+async def test_jobs_that_threads_push_meanwhile_are_each_popped_once() -> None:
+    queue = MemoryQueue()
+    count = 2_000
+
+    def push_some(name: str) -> None:
+        for number in range(count):
+            queue.push_sync(job(f"{name}-{number}", priority=number % 3))
+
+    threads = [threading.Thread(target=push_some, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    seen: list[str] = []
+    settlements: list[Settlement] = []
+    while len(seen) < 3 * count:
+        jobs = (await queue.turn(settlements, 7)).jobs or await queue.pop_many(7, 20)
+        settlements = [Settlement(each, "ack") for each in jobs]
+        seen += [each.id for each in jobs]
+    for thread in threads:
+        await asyncio.to_thread(thread.join, 5)
+    assert len(set(seen)) == len(seen)
+    assert (await queue.turn(settlements, 1)) == ([], [])
+    assert queue.jobs() == []
+
+
+async def test_the_instant_of_a_job_is_the_clocks_to_the_microsecond() -> None:
+    for start in (0.0, 951_782_399.999_999_4, 951_868_800.5, 1_709_210_096.123_456_5, 4_107_542_399.999_999_7):
+        clock = ManualClock(start)
+        queue = MemoryQueue(clock=clock)
+        await queue.push(job("1"))
+        assert (await queue.pop()).available_at == clock.now()
+
+
+async def test_only_jobs_are_taken() -> None:
+    queue: Any = MemoryQueue()
+    with pytest.raises(TypeError, match="str"):
+        await queue.push("job")
+    with pytest.raises(TypeError, match="str"):
+        await queue.ack("job")
+    with pytest.raises(TypeError, match="str"):
+        await queue.settle(["job"])
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "soon"])

@@ -1,6 +1,6 @@
 """Fields of msgspec Structs, at their places in memory: what the interpreter does for slots, without its lookups."""
 
-from cpython.ref cimport PyObject
+from cpython.ref cimport Py_INCREF, PyObject
 
 cdef extern from "Python.h":
     ctypedef struct PyMemberDef:
@@ -25,3 +25,16 @@ cdef inline Py_ssize_t offset_of(object struct, str field) except -1:
 cdef inline PyObject** place(object struct, Py_ssize_t offset) noexcept:
     """Return the place of a field; what lies there is owned by the Struct, and NULL when it was never set."""
     return <PyObject**>(<char*><PyObject*>struct + offset)
+
+
+cdef inline object field(object struct, Py_ssize_t offset):
+    cdef PyObject* value = place(struct, offset)[0]
+    if value is NULL:
+        raise AttributeError(f"a {type(struct).__name__} lacks a field")
+    return <object>value
+
+
+cdef inline void fill(object struct, Py_ssize_t offset, object value) noexcept:
+    """Set a field of a Struct that nobody has seen yet."""
+    Py_INCREF(value)
+    place(struct, offset)[0] = <PyObject*>value

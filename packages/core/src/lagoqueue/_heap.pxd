@@ -1,13 +1,18 @@
 """What other Cython modules may call of a `DelayHeap` without the interpreter between, and how it is laid out."""
 
+cimport cython
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint64_t
 
 
-cdef struct Entry:
-    double due
+cdef struct Rest:        # of an entry; sifting needs it only where due times are equal
     int64_t sequence
     Py_ssize_t slot
+
+
+cdef struct Entry:
+    double due
+    Rest rest
 
 
 cdef struct Slot:
@@ -24,8 +29,10 @@ cdef struct Page:
     Py_ssize_t previous  # among the pages that have room
 
 
+@cython.final
 cdef class DelayHeap:
-    cdef Entry* _heap
+    cdef double* _dues          # of the entries in the heap
+    cdef Rest* _rests
     cdef Py_ssize_t _length     # entries that can come out
     cdef Py_ssize_t _filled     # entries in the array, the cancelled ones included; the first is never one
     cdef Py_ssize_t _capacity
@@ -46,7 +53,6 @@ cdef class DelayHeap:
     cdef Slot* _slot(self, Py_ssize_t slot) noexcept
     cdef object _take_item(self, Py_ssize_t slot)
     cdef object _take(self)
-    cdef void _prefetch_next(self) noexcept
     cdef void _drop_first(self) noexcept
     cdef void _drop_cancelled(self) noexcept
     cdef void _compact(self) noexcept

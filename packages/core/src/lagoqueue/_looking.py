@@ -10,7 +10,8 @@ from itertools import islice
 
 import msgspec
 
-from lagoqueue._store import Entry, Store
+from lagoqueue._line import Entry
+from lagoqueue._store import Store
 from lagoqueue.errors import JobNotFound
 from lagoqueue.job import Job
 from lagoqueue.monitor.paging import COUNT_CAP, read_cursor, write_cursor

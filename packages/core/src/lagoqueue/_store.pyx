@@ -2,10 +2,8 @@
 # cython: auto_pickle=False, autotestdict=False
 """`Store`: the jobs of a `MemoryQueue`, by id, each waiting in a line or reserved.
 
-A `Line` a label and priority holds what waits: jobs that were due when they came stand in a chain, in
-order, and all others in a `DelayHeap`; what comes out is the earlier of the two. Reservations last
-equally long, so a chain in the order of their beginning is one in the order of their expiry.
-Entries carry the links of their chain themselves, and the dict of ids is what owns them.
+A `Line` a label and priority holds what waits. Reservations last equally long, so a chain in the order
+of their beginning is one in the order of their expiry. The dict of ids is what owns the entries.
 
 There is no lock: every method is atomic under the GIL. Other code can run only where a clock is
 read, where memory for an object that the garbage collector tracks is asked for (it may run destructors),
@@ -15,25 +13,24 @@ a free-threaded interpreter on.
 """
 
 cimport cython
-from cpython.datetime cimport PyDateTime_IMPORT, datetime_new
 from cpython.dict cimport PyDict_DelItem, PyDict_GetItemWithError, PyDict_SetDefault, PyDict_SetItem, PyDict_Size
-from cpython.ref cimport Py_INCREF, PyObject
-from libc.math cimport INFINITY, floor, rint
+from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from datetime import UTC
-
-from lagoqueue._fields cimport offset_of, place
+from lagoqueue._fields cimport field, fill, offset_of
 from lagoqueue._heap cimport DelayHeap
+from lagoqueue._line cimport Chain, Entry, Line, append, remove
 from lagoqueue._time import to_seconds
 from lagoqueue.errors import DuplicateJob, QueueClosed, ReservationLost
-from lagoqueue.job import MAX_ID, MAX_LABEL, MAX_NAME, MAX_PRIORITY, Job, check_job
+from lagoqueue import job as _limits
+from lagoqueue.job import Job, check_job
 from lagoqueue.queue import Settlement
 
 cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
         object (*tp_alloc)(PyTypeObject* self, Py_ssize_t items)
 
+    void PyObject_GC_UnTrack(PyObject* item)
     object PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
     long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
     bint PyUnicode_IS_ASCII(object text)
@@ -46,14 +43,11 @@ cdef extern from "Python.h":
 cdef extern from "string.h" nogil:
     void* memchr(const void* text, int character, size_t size)
 
-PyDateTime_IMPORT
-
-cdef object utc = UTC
 cdef object job_type = Job
 cdef object settlement_type = Settlement
 
+# Seconds by which wall and monotonic clock may drift apart before that is taken for a change of the wall clock.
 cdef double CLOCK_STEP = 0.001
-"""Seconds by which wall and monotonic clock may drift apart before that is taken for a change of the wall clock."""
 
 
 # --- A job's fields -------------------------------------------------------------------------------
@@ -70,26 +64,18 @@ cdef Py_ssize_t receipt_at = offset_of(Job, "receipt")
 cdef Py_ssize_t settled_job_at = offset_of(Settlement, "job")
 cdef Py_ssize_t action_at = offset_of(Settlement, "action")
 
-cdef int longest_id = MAX_ID, longest_name = MAX_NAME, longest_label = MAX_LABEL
-cdef long long highest_priority = MAX_PRIORITY
-
-
-cdef inline object field(object struct, Py_ssize_t offset):
-    cdef PyObject* value = place(struct, offset)[0]
-    if value is NULL:
-        raise AttributeError(f"a {type(struct).__name__} lacks a field")
-    return <object>value
-
-
-cdef inline void fill(object struct, Py_ssize_t offset, object value) noexcept:
-    """Set a field of a Struct that nobody has seen yet."""
-    Py_INCREF(value)
-    place(struct, offset)[0] = <PyObject*>value
+cdef int longest_id = _limits.MAX_ID, longest_name = _limits.MAX_NAME, longest_label = _limits.MAX_LABEL
+cdef long long highest_priority = _limits.MAX_PRIORITY
 
 
 cdef inline object blank_job():
-    """Return a Job without fields, as its type allocates it. May run destructors."""
-    return (<PyTypeObject*>job_type).tp_alloc(<PyTypeObject*>job_type, 0)
+    """Return a Job without fields, as its type allocates it. May run destructors.
+
+    A job leads to text and bytes only, so the garbage collector need not know it, and walk through all that live.
+    """
+    job = (<PyTypeObject*>job_type).tp_alloc(<PyTypeObject*>job_type, 0)
+    PyObject_GC_UnTrack(<PyObject*>job)
+    return job
 
 
 cdef inline object fill_job(object job, Entry entry, object attempts, object receipt):
@@ -98,7 +84,7 @@ cdef inline object fill_job(object job, Entry entry, object attempts, object rec
     fill(job, name_at, field(entry.job, name_at))
     fill(job, payload_at, field(entry.job, payload_at))
     fill(job, attempts_at, attempts)
-    fill(job, available_at_at, entry.available_at)
+    fill(job, available_at_at, entry.available())
     fill(job, queue_at, field(entry.job, queue_at))
     fill(job, priority_at, field(entry.job, priority_at))
     fill(job, headers_at, field(entry.job, headers_at))
@@ -139,136 +125,6 @@ cdef object check(object job):
         raise TypeError(f"push takes a Job, not {type(job).__name__}")
     check_job(job)
     return job
-
-
-# --- Entries, chains and lines --------------------------------------------------------------------
-
-@cython.final
-@cython.no_gc  # a job holds text and bytes, and nothing that could lead back here
-cdef class Entry:
-    """A live job, and where it is in its life; reserved while it has a receipt."""
-
-    cdef readonly object job
-    cdef readonly object receipt
-    cdef readonly object available_at
-    cdef readonly double due             # on the monotonic clock, as the two that follow
-    cdef readonly double reserved_at
-    cdef readonly double reserved_until
-    cdef readonly int64_t sequence
-    cdef PyObject* ahead                 # of this entry, in the chain that it is in
-    cdef PyObject* behind
-
-    cdef Entry copy(self):
-        """Return the entry as it is now, for those who look at it while it changes."""
-        cdef Entry copy = Entry.__new__(Entry)
-        copy.job, copy.receipt, copy.available_at = self.job, self.receipt, self.available_at
-        copy.due, copy.reserved_at, copy.reserved_until = self.due, self.reserved_at, self.reserved_until
-        copy.sequence = self.sequence
-        return copy
-
-
-cdef inline bint comes_before(Entry one, Entry other) noexcept:
-    return one.due < other.due or (one.due == other.due and one.sequence < other.sequence)
-
-
-cdef struct Chain:
-    PyObject* first
-    PyObject* last
-    Py_ssize_t length
-
-
-cdef inline void append(Chain* chain, Entry entry) noexcept:
-    entry.ahead = chain.last
-    entry.behind = NULL
-    if chain.last is NULL:
-        chain.first = <PyObject*>entry
-    else:
-        (<Entry>chain.last).behind = <PyObject*>entry
-    chain.last = <PyObject*>entry
-    chain.length += 1
-
-
-cdef inline void remove(Chain* chain, Entry entry) noexcept:
-    if entry.ahead is NULL:
-        chain.first = entry.behind
-    else:
-        (<Entry>entry.ahead).behind = entry.behind
-    if entry.behind is NULL:
-        chain.last = entry.ahead
-    else:
-        (<Entry>entry.behind).ahead = entry.ahead
-    entry.ahead = entry.behind = NULL
-    chain.length -= 1
-
-
-@cython.final
-@cython.no_gc
-cdef class Line:
-    """The jobs that wait under one label with one priority."""
-
-    cdef readonly object label
-    cdef readonly int64_t priority
-    cdef Line lower        # the label's line of the next lower priority
-    cdef Chain ready       # were due when they came, and come in order
-    cdef DelayHeap others
-
-    def __len__(self):
-        return self.ready.length + self.others._length
-
-    cdef int add(self, Entry entry, double now) except -1:
-        if entry.due <= now and (self.ready.last is NULL or comes_before(<Entry>self.ready.last, entry)):
-            append(&self.ready, entry)
-        else:
-            self.others.push(entry.due, entry, entry.sequence)
-        return 0
-
-    cdef Entry pop_due(self, double now):
-        """Take out the first job if it is due; else return None."""
-        cdef Entry entry
-        cdef Entry other = self.others.peek()
-        if self.ready.first is NULL or (other is not None and comes_before(other, <Entry>self.ready.first)):
-            return self.others.pop_due(now)
-        entry = <Entry>self.ready.first
-        if entry.due > now:
-            return None
-        remove(&self.ready, entry)
-        return entry
-
-    cpdef double next_due(self):
-        """Return when the first job is due, on the monotonic clock; infinity when there is none."""
-        cdef double due = self.others.peek_due()
-        return due if self.ready.first is NULL else min(due, (<Entry>self.ready.first).due)
-
-    def count_due(self, double now):
-        """Return how many of the jobs are due."""
-        cdef PyObject* each = self.ready.last
-        cdef Py_ssize_t count = self.ready.length
-        while each is not NULL and (<Entry>each).due > now:  # only if a clock went back
-            count -= 1
-            each = (<Entry>each).ahead
-        return count + self.others.count_due(now)
-
-    def first(self, Py_ssize_t limit, double after_due=-INFINITY, int64_t after_sequence=-1):
-        """Return up to `limit` entries in order, from behind a place on, as they are at this moment."""
-        cdef list found = [], chained = []  # made first: an allocation may run a destructor
-        cdef list others = self.others.first(limit, after_due, after_sequence)
-        cdef PyObject* each = self.ready.first
-        cdef Py_ssize_t i = 0, j = 0
-        cdef Entry entry
-        while each is not NULL and len(chained) < limit:
-            entry = <Entry>each
-            if entry.due > after_due or (entry.due == after_due and entry.sequence > after_sequence):
-                chained.append(entry)
-            each = entry.behind
-        while len(found) < limit and (i < len(chained) or j < len(others)):
-            if j == len(others) or (i < len(chained) and comes_before(<Entry>chained[i], <Entry>others[j])):
-                entry = <Entry>chained[i]
-                i += 1
-            else:
-                entry = <Entry>others[j]
-                j += 1
-            found.append(entry.copy())
-        return found
 
 
 # --- The store ------------------------------------------------------------------------------------
@@ -322,12 +178,13 @@ cdef class Store:
             seconds = to_seconds(delay, "delay")
         self._check_open()
         now = self._monotonic()
-        entry.available_at = field(job, available_at_at)
-        if delay is not None or entry.available_at is None:
+        if delay is None:
+            entry.given_at = field(job, available_at_at)
+        if entry.given_at is None:
             due = now + seconds
-            entry.available_at = instant(<double>self._time() + seconds)
+            entry.wall = <double>self._time() + seconds
         else:
-            due = self._due_at(entry.available_at, now)
+            due = self._due_at(entry.given_at, now)
         entry.due = due
         line = self._line(field(job, queue_at), field(job, priority_at))
         entry.sequence = self._pushed
@@ -440,20 +297,20 @@ cdef class Store:
 
     def give_back(self, job, double delay, bint attempt):
         """Return a reserved job to its line, due in `delay` seconds, and its attempt with it if asked to."""
-        cdef double now
+        cdef double now, wall
         cdef Entry entry
         self._check_open()
         now = self._monotonic()
-        available_at = instant(<double>self._time() + delay)
+        wall = <double>self._time() + delay
         returned = blank_job() if attempt else None  # made first: this may run a destructor
         entry = self._owned(job)
         if attempt:
-            fill_job(returned, entry, field(entry.job, attempts_at) - 1, None)
+            fill_job(returned, entry, field(entry.job, attempts_at) - 1, field(entry.job, receipt_at))
         if not self._return(entry, now + delay, now):
             raise ReservationLost(job.id)
         if attempt:
             entry.job = returned
-        entry.available_at = available_at
+        entry.given_at, entry.wall = None, wall
         if PyDict_Size(self._sleeping):
             self._waiters.wake(field(job, queue_at), delay > 0)
 
@@ -624,37 +481,10 @@ cdef class Store:
 cdef object digits(int64_t number):
     """Return a number from 0 as text."""
     cdef char text[20]
-    cdef int place = 20
+    cdef int start = 20
     while True:
-        place -= 1
-        text[place] = <char>(c"0" + number % 10)
+        start -= 1
+        text[start] = <char>(c"0" + number % 10)
         number //= 10
         if number == 0:
-            return PyUnicode_DecodeASCII(text + place, 20 - place, NULL)
-
-
-cdef object instant(double seconds):
-    """Return what `datetime.fromtimestamp(seconds, UTC)` does, at a quarter of its price."""
-    cdef double whole = floor(seconds)
-    cdef int64_t micros = <int64_t>rint((seconds - whole) * 1e6)
-    cdef int64_t second = <int64_t>whole + micros // 1_000_000
-    cdef int64_t day = second // 86_400
-    cdef int64_t era, of_era, year, of_year, month
-    second -= day * 86_400
-    # Days are counted from 0000-03-01, so that the leap day is the last of its year, in eras of 400 years.
-    day += 719_468
-    era = day // 146_097
-    of_era = day - era * 146_097
-    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
-    of_year = of_era - (365 * year + year // 4 - year // 100)
-    month = (5 * of_year + 2) // 153
-    return datetime_new(
-        year + era * 400 + (month >= 10),
-        month - 9 if month >= 10 else month + 3,
-        of_year - (153 * month + 2) // 5 + 1,
-        second // 3600,
-        second // 60 % 60,
-        second % 60,
-        micros % 1_000_000,
-        utc,
-    )
+            return PyUnicode_DecodeASCII(text + start, 20 - start, NULL)
