@@ -22,8 +22,14 @@ from lagoqueue._heap cimport DelayHeap
 from lagoqueue._line cimport Chain, Entry, Line, append, remove
 from lagoqueue._time import to_seconds
 from lagoqueue.errors import DuplicateJob, QueueClosed, ReservationLost
-from lagoqueue import job as _limits
-from lagoqueue.job import Job, check_job
+from lagoqueue.job import (
+    MAX_ID as _MAX_ID,
+    MAX_LABEL as _MAX_LABEL,
+    MAX_NAME as _MAX_NAME,
+    MAX_PRIORITY as _MAX_PRIORITY,
+    Job,
+    check_job,
+)
 from lagoqueue.queue import Settlement
 
 cdef extern from "Python.h":
@@ -64,8 +70,8 @@ cdef Py_ssize_t receipt_at = offset_of(Job, "receipt")
 cdef Py_ssize_t settled_job_at = offset_of(Settlement, "job")
 cdef Py_ssize_t action_at = offset_of(Settlement, "action")
 
-cdef int longest_id = _limits.MAX_ID, longest_name = _limits.MAX_NAME, longest_label = _limits.MAX_LABEL
-cdef long long highest_priority = _limits.MAX_PRIORITY
+cdef int longest_id = _MAX_ID, longest_name = _MAX_NAME, longest_label = _MAX_LABEL
+cdef long long highest_priority = _MAX_PRIORITY
 
 
 cdef inline object blank_job():
