@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from _harness import Table, compare, main, per_call
-from lagoqueue._codec import HandlerTable, make_job, new_id
+from lagoqueue._codec import Delivery, HandlerTable, make_job, new_id
 from lagoqueue.errors import PayloadDecodeError, PayloadEncodeError, UnknownJob
 from lagoqueue.job import Job, job_name
 
@@ -190,7 +190,7 @@ def run(quick: bool) -> list[Table]:
                 f"Delivery side, Job to handler and payload in a record: {size}",
                 [
                     ("Python around msgspec", per_call(calls, python.open, job)),
-                    ("HandlerTable.open", per_call(calls, table.open, job)),
+                    ("HandlerTable.open", per_call(calls, table.open, Delivery(job))),
                     ("msgspec decode alone", per_call(calls, decode, job.payload)),
                 ],
                 rounds,

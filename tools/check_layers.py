@@ -62,6 +62,8 @@ CORE_ROWS: tuple[set[str], ...] = (
     {"handlers"},
     {"delivery"},
     {"execution", "settler", "reporting"},
+    {"exchange"},
+    {"slots"},
     {"run"},
     {"worker"},
     {"runner"},

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lagoqueue import _codec
-from lagoqueue._codec import HandlerTable, make_job, new_id
+from lagoqueue._codec import Delivery, HandlerTable, make_job, new_id
 from lagoqueue.errors import (
     DuplicateHandler,
     HandlerError,
@@ -35,6 +35,10 @@ from lagoqueue.errors import (
 from lagoqueue.job import Job
 
 id_at: Callable[[int], str] = vars(_codec)["_new_id_at"]
+
+
+def opened(table: HandlerTable[Any], job: Job) -> Delivery[Any]:
+    return table.open(Delivery(job))
 
 
 class AsStruct(msgspec.Struct):
@@ -136,7 +140,7 @@ def test_a_payload_comes_back_and_is_written_as_msgspec_writes_it(
     table.add(kind.__name__, entry, kind)
     job = make_job(payload, kind if kind is AsTyped else None)
     assert job.name == kind.__name__
-    delivery = table.open(job)
+    delivery = opened(table, job)
     found, decoded = delivery.handler, delivery.payload
     assert found is entry
     assert decoded == payload
@@ -166,14 +170,14 @@ def test_a_megabyte() -> None:
     table.add("AsStruct", 1, AsStruct)
     job = make_job(AsStruct("é" * 500_000))
     assert len(job.payload) > 1_000_000
-    assert table.open(job).payload == AsStruct("é" * 500_000)
+    assert opened(table, job).payload == AsStruct("é" * 500_000)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in (AsTuple, AsTyped)])
 def test_unknown_fields_are_ignored_and_missing_ones_defaulted(kind: Any) -> None:
     table: HandlerTable[int] = HandlerTable()
     table.add("x", 1, kind)
-    assert table.open(Job("1", "x", b'{"text": "t", "added_later": {"a": 1}}')).payload == kind(text="t")
+    assert opened(table, Job("1", "x", b'{"text": "t", "added_later": {"a": 1}}')).payload == kind(text="t")
 
 
 # --- What does not encode -------------------------------------------------------------------------
@@ -282,7 +286,7 @@ def test_bytes_that_do_not_decode(kind: Any, data: bytes) -> None:
     table: HandlerTable[int] = HandlerTable()
     table.add("the.name", 1, kind)
     with pytest.raises(PayloadDecodeError) as caught:
-        table.open(Job("the-id", "the.name", data))
+        opened(table, Job("the-id", "the.name", data))
     message = str(caught.value)
     assert "the-id" in message
     assert "the.name" in message
@@ -294,13 +298,13 @@ def test_a_name_without_a_handler() -> None:
     table: HandlerTable[int] = HandlerTable()
     table.add("other", 1, AsStruct)
     with pytest.raises(UnknownJob, match=r"nobody.*the-id.*other"):
-        table.open(Job("the-id", "nobody", b"{}"))
+        opened(table, Job("the-id", "nobody", b"{}"))
 
 
 def test_only_a_job_is_opened() -> None:
     table: HandlerTable[int] = HandlerTable()
     with pytest.raises(TypeError, match="Job"):
-        table.open("x")  # type: ignore[arg-type]
+        opened(table, "x")  # type: ignore[arg-type]
 
 
 # --- Registration ---------------------------------------------------------------------------------
@@ -316,7 +320,7 @@ def test_names_are_kept_in_order_and_taken_once() -> None:
     assert len(table) == 2
     with pytest.raises(DuplicateHandler, match=r"'a'.*Renamed.*AsStruct"):
         table.add("a", 3, AsStruct)
-    assert table.open(Job("1", "a", b"{}")).handler == 2
+    assert opened(table, Job("1", "a", b"{}")).handler == 2
 
 
 @pytest.mark.parametrize(
@@ -339,7 +343,7 @@ def test_a_type_that_nothing_decodes_into_is_refused_at_once(kind: Any) -> None:
 def test_a_type_that_holds_itself_is_accepted() -> None:
     table: HandlerTable[int] = HandlerTable()
     table.add("Tree", 1, Tree)
-    assert table.open(make_job(Tree([Tree()]))).payload == Tree([Tree()])
+    assert opened(table, make_job(Tree([Tree()]))).payload == Tree([Tree()])
 
 
 # --- Ids ------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from lagoqueue import (
     Job,
     Keeper,
     MemoryQueue,
+    Queue,
     ReservationLost,
     Retry,
     Settlement,
@@ -40,6 +41,8 @@ class Store(MemoryQueue):
         super().__init__()
         self.settled: list[tuple[str, str]] = []
         self._keeper = keeper
+
+    turn = Queue.turn  # by way of settle
 
     async def complete(self, job: Job) -> None:
         with completing(job):

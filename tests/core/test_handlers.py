@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from lagoqueue import DuplicateHandler, HandlerError, Handlers, InvalidValue, Job, JobNameError, UnknownJob
+from lagoqueue.delivery import Delivery
 from tests.core.payloads import Charge, Renamed, Resize, SendWelcomeEmail
+
+
+def opened(handlers: Handlers, job: Job) -> Delivery:
+    delivery = Delivery(job)
+    handlers.open(delivery)
+    return delivery
 
 
 async def async_handler(payload: Any) -> None: ...
@@ -41,7 +48,7 @@ class Callables:
 def test_callables_of_every_kind_are_taken_for_what_they_are(function: Any, is_async: bool) -> None:
     handlers = Handlers()
     handlers.handle(SendWelcomeEmail, function)
-    delivery = handlers.open(Job("1", "SendWelcomeEmail", b'{"user_id": 42}'))
+    delivery = opened(handlers, Job("1", "SendWelcomeEmail", b'{"user_id": 42}'))
     assert delivery.payload == SendWelcomeEmail(42)
     assert delivery.handler is not None
     assert delivery.handler.is_async is is_async
@@ -139,5 +146,5 @@ def test_a_name_without_a_handler_is_unknown() -> None:
     handlers = Handlers()
     handlers.handle(Renamed, sync_handler)
     with pytest.raises(UnknownJob, match="Renamed"):
-        handlers.open(Job("1", "Renamed", b"{}"))
-    assert handlers.open(Job("1", "billing.renamed", b"{}")).payload == Renamed(0)
+        opened(handlers, Job("1", "Renamed", b"{}"))
+    assert opened(handlers, Job("1", "billing.renamed", b"{}")).payload == Renamed(0)

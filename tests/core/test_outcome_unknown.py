@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lagoqueue import DriverError, Job, MemoryQueue, OutcomeUnknown, Settlement, Worker, dispatch
+from lagoqueue import DriverError, Job, MemoryQueue, OutcomeUnknown, Queue, Settlement, Worker, dispatch
 from lagoqueue.testing import ManualClock
 from tests.core.payloads import Resize
 from tests.core.recorder import Recorder
@@ -20,6 +20,8 @@ class Unsure(MemoryQueue):
         super().__init__(visibility_timeout=60, clock=clock)
         self.loses_pop = self.loses_settle = False
         self.lost_answer = asyncio.Event()
+
+    turn = Queue.turn  # by way of these
 
     async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
         jobs = await super().pop_many(limit, wait, labels=labels)
@@ -42,7 +44,7 @@ class Unsure(MemoryQueue):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lagoqueue.run._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("lagoqueue.exchange._FIRST_PAUSE", 0.001)
     monkeypatch.setattr("lagoqueue.settler._FIRST_PAUSE", 0.001)
 
 

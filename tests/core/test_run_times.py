@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lagoqueue import Job, MemoryQueue, Observer, Settlement, Worker, current_job, dispatch
+from lagoqueue import Job, MemoryQueue, Observer, Queue, Settlement, Worker, current_job, dispatch
 from lagoqueue.current import seconds_running
 from lagoqueue.testing import ManualClock, drain
 from tests.core.payloads import Resize
@@ -16,6 +16,8 @@ class Store(MemoryQueue):
     def __init__(self) -> None:
         super().__init__()
         self.settled: list[Settlement] = []
+
+    turn = Queue.turn  # by way of settle
 
     async def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
         self.settled += settlements

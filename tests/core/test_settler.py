@@ -25,12 +25,10 @@ async def test_two_deliveries_of_one_job_in_a_batch_are_told_apart() -> None:
         dropped.append,
         logging.getLogger("test"),
     )
-    for job in (earlier, later):
-        delivery = Delivery(job)
-        delivery.settlement = Settlement(job, "ack")
-        settler.add(delivery)
-    settler.close()
-    await settler.run()
+    batch = [Delivery(earlier), Delivery(later)]
+    for delivery in batch:
+        delivery.settlement = Settlement(delivery.job, "ack")
+    await settler.settle(batch)
     assert done == [(1, True), (2, False)]
     assert dropped == []
     assert queue.jobs() == []

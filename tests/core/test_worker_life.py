@@ -15,6 +15,7 @@ from lagoqueue import (
     DriverError,
     Job,
     MemoryQueue,
+    Queue,
     QueueClosed,
     Settlement,
     Worker,
@@ -401,6 +402,8 @@ class FlakyQueue(MemoryQueue):
         self.settles_to_fail = failures
         self.error = error
 
+    turn = Queue.turn  # by way of these
+
     async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
         if self.pops_to_fail > 0:
             self.pops_to_fail -= 1
@@ -418,7 +421,7 @@ class FlakyQueue(MemoryQueue):
 async def test_passing_failures_of_the_store_lose_nothing_and_do_not_end_the_worker(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lagoqueue.run._FIRST_PAUSE", 0.001)
+    monkeypatch.setattr("lagoqueue.exchange._FIRST_PAUSE", 0.001)
     monkeypatch.setattr("lagoqueue.settler._FIRST_PAUSE", 0.001)
     queue = FlakyQueue(1 if isinstance(error, RuntimeError) else 3, error)
     recorder = Recorder()
@@ -434,6 +437,8 @@ async def test_a_settlement_that_one_driver_call_cannot_take_does_not_stop_the_o
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Picky(MemoryQueue):
+        turn = Queue.turn  # by way of settle
+
         async def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
             if any(settlement.job.id == "bad" for settlement in settlements):
                 raise TypeError("cannot store this")

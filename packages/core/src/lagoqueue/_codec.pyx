@@ -291,7 +291,7 @@ cdef class _Route:
 @cython.final
 @cython.freelist(64)
 cdef class Delivery:
-    """The record of one delivery, which `HandlerTable.open` begins and a worker fills in as it goes."""
+    """The record of one delivery, which a worker fills in as it goes."""
 
     cdef public object job
     cdef public object handler
@@ -343,19 +343,19 @@ cdef class HandlerTable:
         route.decode = decoder_of(payload_type)
         self._routes[name] = route
 
-    def open(self, job):
-        """Return a job's delivery with handler and decoded payload. Fields that the type lacks are ignored.
+    def open(self, Delivery delivery not None):
+        """Give a delivery its handler and decoded payload, and return it. Fields that the type lacks are ignored.
 
         Raises:
             UnknownJob: No entry has the job's name.
             PayloadDecodeError: The payload is not what the type takes.
         """
         cdef _Route route
-        cdef Delivery delivery
         cdef PyObject* name
         cdef PyObject* payload
+        job = delivery.job
         if type(job) is not new_job:
-            raise TypeError(f"open takes a Job, not {type(job).__name__}")
+            raise TypeError(f"open takes the delivery of a Job, not of a {type(job).__name__}")
         name = field_at(job, name_offset)
         payload = field_at(job, payload_offset)
         if name is NULL or payload is NULL:
@@ -364,12 +364,10 @@ cdef class HandlerTable:
         if found is None:
             raise unknown_job(job, self._routes)
         route = <_Route>found
-        delivery = Delivery.__new__(Delivery)
         try:
             delivery.payload = PyObject_CallOneArg(route.decode, <object>payload)
         except Exception as error:
             raise decode_error(job, route.payload_type, error) from error
-        delivery.job = job
         delivery.handler = route.entry
         return delivery
 

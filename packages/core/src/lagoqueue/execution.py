@@ -28,7 +28,6 @@ from lagoqueue.errors import (
 )
 from lagoqueue.failure import Failure
 from lagoqueue.handlers import Handler, Handlers
-from lagoqueue.job import Job
 from lagoqueue.queue import Settlement
 from lagoqueue.slot_thread import SlotThread
 from lagoqueue.unknown import UnknownNames
@@ -56,29 +55,27 @@ class Execution:
 
     # --- decode ---------------------------------------------------------------------------------
 
-    def decode(self, job: Job) -> Delivery:
+    def decode(self, delivery: Delivery) -> None:
         """Find the handler and decode the payload, or note why there is nothing to run."""
         try:
-            delivery = self._handlers.open(job)
+            self._handlers.open(delivery)
         except (UnknownJob, PayloadDecodeError) as error:
-            return Delivery(job, error)
-        limit = self._limit(delivery.handler)
+            delivery.error = error
+            return
+        job, limit = delivery.job, self._limit(delivery.handler)
         if job.attempts > limit:
             delivery.error = AttemptsExhausted(
                 f"job {job.id!r} was delivered {job.attempts - 1} times and never settled: its worker died "
                 f"each time. It may be what kills them, so it was not run again (max_retry={limit})"
             )
-        return delivery
 
     # --- run ------------------------------------------------------------------------------------
 
     async def run(self, delivery: Delivery, thread: SlotThread) -> None:
         """Run the handler to its end, and keep what it raised."""
-        handler = delivery.handler
-        if delivery.error is not None or handler is None:
+        handler, task = delivery.handler, delivery.task
+        if handler is None:
             return
-        task = asyncio.current_task()
-        delivery.task = task
         token = running.set(delivery)
         delivery.started = time.perf_counter()
         try:

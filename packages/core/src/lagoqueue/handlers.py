@@ -11,7 +11,7 @@ from lagoqueue._codec import Delivery, HandlerTable
 from lagoqueue._time import Seconds, at_least_one, to_seconds
 from lagoqueue.backoff import Backoff, Policy, to_policy
 from lagoqueue.errors import HandlerError
-from lagoqueue.job import Job, job_name
+from lagoqueue.job import job_name
 
 P = TypeVar("P")
 HandlerFunction = Callable[[P], object]
@@ -108,14 +108,14 @@ class Handlers:
         self._table.add(name, handler, payload_type)
         return function
 
-    def open(self, job: Job) -> Delivery[Handler]:
-        """Return a job's delivery, with its handler and decoded payload.
+    def open(self, delivery: Delivery[Handler]) -> None:
+        """Give a delivery its handler and its decoded payload.
 
         Raises:
             UnknownJob: No handler has the job's name.
             PayloadDecodeError: The payload is not what the handler takes.
         """
-        return self._table.open(job)
+        self._table.open(delivery)
 
     def names(self) -> list[str]:
         """Return the registered job names, sorted."""

@@ -1,13 +1,14 @@
-"""`Settler`: ends reservations in batches, and does not give up for a passing reason."""
+"""`Settler`: ends the reservations of a batch, and does not give up for a passing reason."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from lagoqueue._log import Log
 from lagoqueue.delivery import Delivery
 from lagoqueue.errors import DriverError, QueueClosed, ReservationLost
+from lagoqueue.job import Job
 from lagoqueue.queue import Queue, Settlement
 
 _FIRST_PAUSE = 0.1
@@ -15,12 +16,10 @@ _LONGEST_PAUSE = 5.0
 
 
 class Settler:
-    """Gathers deliveries while one batch is under way, and settles them with the next.
-
-    So a lone job is settled at once, and under load one round trip settles many, with no timer.
+    """Settles batches of deliveries, each with a settlement.
 
     Args:
-        queue: Where they were popped.
+        queue: Where they came from.
         done: Called for each delivery, with whether its reservation had been lost.
         dropped: Called for each delivery that could not be settled at all.
         log: Gets the reasons.
@@ -33,62 +32,56 @@ class Settler:
         self._done = done
         self._dropped = dropped
         self._log = log
-        self._waiting: list[Delivery] = []
-        self._something = asyncio.Event()
-        self._closing = False
 
-    def add(self, delivery: Delivery) -> None:
-        """Settle it with the next batch."""
-        self._waiting.append(delivery)
-        self._something.set()
-
-    def close(self) -> None:
-        """Let `run` return once nothing is left."""
-        self._closing = True
-        self._something.set()
-
-    async def run(self) -> None:
-        """Settle until closed."""
-        while True:
-            await self._something.wait()
-            self._something.clear()
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._settle(batch)
-            if self._closing:
-                return
-
-    async def _settle(self, batch: list[Delivery]) -> None:
-        settlements = [delivery.settlement for delivery in batch if delivery.settlement is not None]
+    async def settle(self, batch: Sequence[Delivery], failed: DriverError | None = None) -> None:
+        """Settle a batch, however long its store is away; `failed` is why a first attempt did not go through."""
+        settlements = _settlements(batch)
         pause = _FIRST_PAUSE
         while True:
-            try:
-                # By receipt too: a batch may hold a lost delivery of a job and the one that followed it.
-                lost = {(job.id, job.receipt) for job in await self._queue.settle(settlements)}
-            except QueueClosed:
-                self._drop(batch, "the queue was closed")
-                return
-            except DriverError as error:
+            if failed is not None:
                 # Repeating is harmless: a settlement that did go through is then reported as lost.
-                self._log.warning("settling %d jobs failed, again in %g s: %s", len(batch), pause, error)
+                self._log.warning("settling %d jobs failed, again in %g s: %s", len(batch), pause, failed)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
-            except Exception:
-                self._log.exception("the driver failed on a batch of %d settlements; trying them singly", len(batch))
-                await self._settle_singly(batch)
-                return
-            else:
-                for delivery in batch:
-                    self._done(delivery, (delivery.job.id, delivery.job.receipt) in lost)
-                return
-
-    async def _settle_singly(self, batch: list[Delivery]) -> None:
-        for delivery in batch:
-            settlement: Settlement | None = delivery.settlement
-            if settlement is None:
-                continue
             try:
-                lost = bool(await self._queue.settle([settlement]))
+                lost = await self._queue.settle(settlements)
+            except QueueClosed:
+                self._drop(batch, "the queue was closed")
+            except DriverError as error:
+                failed = error
+                continue
+            except Exception:
+                await self._after_a_bug(batch)
+            else:
+                self._settled(batch, lost)
+            return
+
+    async def turn(self, batch: Sequence[Delivery], room: int) -> list[Job]:
+        """Settle a batch and claim up to `room` jobs in one step; when that fails, settle it without."""
+        try:
+            jobs, lost = await self._queue.turn(_settlements(batch), room)
+        except QueueClosed:
+            self._drop(batch, "the queue was closed")
+        except DriverError as error:
+            await self.settle(batch, error)
+        except Exception:
+            await self._after_a_bug(batch)
+        else:
+            self._settled(batch, lost)
+            return jobs
+        return []
+
+    def _settled(self, batch: Sequence[Delivery], lost: list[Job]) -> None:
+        # By receipt too: a batch may hold a lost delivery of a job and the one that followed it.
+        keys = {(job.id, job.receipt) for job in lost}
+        for delivery in batch:
+            self._done(delivery, bool(keys) and (delivery.job.id, delivery.job.receipt) in keys)
+
+    async def _after_a_bug(self, batch: Sequence[Delivery]) -> None:
+        self._log.exception("the driver failed on a batch of %d settlements; trying them singly", len(batch))
+        for delivery in batch:
+            try:
+                lost = bool(await self._queue.settle(_settlements([delivery])))
             except ReservationLost:
                 lost = True
             except Exception as error:
@@ -96,9 +89,13 @@ class Settler:
                 continue
             self._done(delivery, lost)
 
-    def _drop(self, batch: list[Delivery], why: str) -> None:
+    def _drop(self, batch: Sequence[Delivery], why: str) -> None:
         """Leave reservations to expire: the jobs come back, so nothing is lost."""
         for delivery in batch:
             action = delivery.settlement.action if delivery.settlement else "settle"
             self._log.error("could not %s job %s, which will be redelivered: %s", action, delivery.job.id, why)
             self._dropped(delivery)
+
+
+def _settlements(batch: Sequence[Delivery]) -> list[Settlement]:
+    return [delivery.settlement for delivery in batch if delivery.settlement is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from lagoqueue._codec import HandlerTable
+from lagoqueue._codec import Delivery, HandlerTable
 from lagoqueue.job import Job, job_name
 from lagoqueue.memory import MemoryQueue
 from lagoqueue.queue import NamedQueue, Queue
@@ -67,7 +67,7 @@ def _matching(
     name = job_name(payload_type)
     table: HandlerTable[None] = HandlerTable()
     table.add(name, None, payload_type)
-    decoded: list[tuple[Job, P]] = [(job, table.open(job).payload) for job in jobs if job.name == name]
+    decoded: list[tuple[Job, P]] = [(job, table.open(Delivery(job)).payload) for job in jobs if job.name == name]
     return [
         (job, payload)
         for job, payload in decoded

@@ -1,0 +1,186 @@
+"""`Exchange`: what a run and its store say to each other, in as few round trips as that takes.
+
+What has ended is settled in the same turn in which the next jobs are claimed. While one turn is
+under way the slots run what they have, and what ends meanwhile goes with the next: so a lone job is
+settled at once, and under load one round trip does for many, with no timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from lagoqueue import _codec
+from lagoqueue._log import Log
+from lagoqueue.delivery import Delivery
+from lagoqueue.errors import QueueClosed, QueueEmpty
+from lagoqueue.job import Job
+from lagoqueue.queue import Queue
+from lagoqueue.reporting import Reporter
+from lagoqueue.settler import Settler
+
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 5.0
+
+
+class Exchange:
+    """Claims what there is room for, and settles what has ended.
+
+    A job is held from its claim until it is settled, and no more are held than `most`. One that is
+    settled in the turn that claims leaves its room to the next: with `most` at 1, that is one round
+    trip a job, and one job at a time.
+
+    Args:
+        queue: The store.
+        most: How many jobs may be held.
+        least: The room below which a claim is not worth its round trip.
+        poll: How long one claim waits when nothing is due; None to end when nothing is due and nothing is held.
+        arrived: Called with the deliveries of a claim.
+        over: Called once there is no more to come: with the error of a queue that was closed, or None.
+        reporter: Told of each delivery that is settled.
+        log: Gets what goes wrong.
+
+    Attributes:
+        held: The deliveries that are held. Another thread may copy it.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        *,
+        most: int,
+        least: int,
+        poll: float | None,
+        arrived: Callable[[Sequence[Delivery]], object],
+        over: Callable[[QueueClosed | None], object],
+        reporter: Reporter,
+        log: Log,
+    ) -> None:
+        self._queue = queue
+        self._most = most
+        self._least = least
+        self._poll = poll
+        self._arrived = arrived
+        self._over = over
+        self._reporter = reporter
+        self._log = log
+        self.held: set[Delivery] = set()
+        self._ended: list[Delivery] = []
+        self._settler = Settler(queue, self.settled, self.let_go, log)
+        self._settlements = 0
+        self._claim: asyncio.Task[None] | None = None
+        self._pause = _FIRST_PAUSE
+        self._dry = False
+        self._claiming = True
+        self._closing = False
+        self._something: asyncio.Future[None] | None = None
+
+    # --- The run's side -------------------------------------------------------------------------
+
+    def end(self, delivery: Delivery) -> None:
+        """Settle a delivery as its settlement says, and report it."""
+        self._ended.append(delivery)
+        self._wake()
+
+    def settled(self, delivery: Delivery, lost: bool) -> None:
+        """Note that a delivery needs no settling any more, and report it."""
+        self.let_go(delivery)
+        self._reporter.report(delivery, lost)
+
+    def hold(self, job: Job) -> Delivery:
+        """Return the record of a delivery that is held from now on."""
+        delivery: Delivery = _codec.Delivery(job)
+        self.held.add(delivery)
+        return delivery
+
+    def let_go(self, delivery: Delivery) -> None:
+        """Hold a delivery no longer."""
+        self.held.discard(delivery)
+        self._settlements += 1
+        self._dry = False
+        self._wake()
+
+    def stop_claiming(self) -> None:
+        """Claim no more. A turn that is under way is not cut short, because it settles: what it brings still arrives."""
+        self._claiming = False
+        if self._claim is not None:
+            self._claim.cancel()
+
+    async def claim_stopped(self, timeout: float) -> None:
+        """Wait until a claim that was under way has ended, up to `timeout` seconds."""
+        if self._claim is not None:
+            await asyncio.wait({self._claim}, timeout=timeout)
+
+    def close(self) -> None:
+        """Let `run` return once nothing is left to be settled."""
+        self._closing = True
+        self._wake()
+
+    # --- Turn by turn ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Claim and settle until closed."""
+        while True:
+            batch, self._ended = self._ended, []
+            room = self._room(len(batch))
+            if batch and room:
+                self._received(await self._settler.turn(batch, room))
+            elif batch:
+                await self._settler.settle(batch)
+            elif room:
+                self._claim = asyncio.create_task(self._wait_for_jobs(room), name="lagoqueue-claim")
+                self._claim.add_done_callback(self._claim_ended)
+            elif self._closing:
+                return
+            else:
+                await self._sleep()
+
+    def _room(self, leaving: int) -> int:
+        """Return how many jobs to claim while `leaving` are settled; 0 when now is no time for it."""
+        if self._claim is not None or self._dry or not self._claiming:
+            return 0
+        room = self._most - len(self.held) + leaving
+        return room if room >= self._least else 0
+
+    async def _wait_for_jobs(self, room: int) -> None:
+        """Claim, and wait for what to claim; meanwhile, what ends is settled by itself."""
+        before = self._settlements
+        try:
+            jobs = await self._queue.pop_many(room, self._poll or 0.0)
+        except QueueEmpty:
+            self._pause = _FIRST_PAUSE
+            await asyncio.sleep(0)  # a driver that does not wait must not stop the loop
+            if self._poll is None and self._settlements == before:  # else one may have come back just now
+                self._dry = True
+                if not self.held:
+                    self._over(None)
+        except QueueClosed as error:
+            self._log.error("the queue was closed under the worker, which stops")
+            self._claiming = False
+            self._over(error)
+        except Exception as error:
+            self._log.warning("fetching jobs failed, again in %g s: %s: %s", self._pause, type(error).__name__, error)
+            pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(pause)
+        else:
+            self._pause = _FIRST_PAUSE
+            self._received(jobs)
+
+    def _claim_ended(self, claim: asyncio.Task[None]) -> None:
+        self._claim = None
+        self._wake()
+
+    def _received(self, jobs: list[Job]) -> None:
+        if jobs:
+            self._arrived([self.hold(job) for job in jobs])
+
+    async def _sleep(self) -> None:
+        self._something = asyncio.get_running_loop().create_future()
+        try:
+            await self._something
+        finally:
+            self._something = None
+
+    def _wake(self) -> None:
+        if self._something is not None and not self._something.done():
+            self._something.set_result(None)
