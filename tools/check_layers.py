@@ -55,6 +55,7 @@ CORE_ROWS: tuple[set[str], ...] = (
     {"monitor"},
     {"queue"},
     {"_heap", "_codec", "keeping"},
+    {"_cycle"},
     {"dispatch", "_waiting", "_line"},
     {"_store"},
     {"_looking"},

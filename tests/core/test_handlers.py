@@ -16,7 +16,7 @@ from tests.core.payloads import Charge, Renamed, Resize, SendWelcomeEmail
 
 def opened(handlers: Handlers, job: Job) -> Delivery:
     delivery = Delivery(job)
-    handlers.open(delivery)
+    handlers.table.open(delivery)
     return delivery
 
 

@@ -21,8 +21,8 @@ async def test_two_deliveries_of_one_job_in_a_batch_are_told_apart() -> None:
     dropped: list[Delivery] = []
     settler = Settler(
         queue,
-        lambda delivery, lost: done.append((delivery.job.attempts, lost)),
-        dropped.append,
+        lambda batch, lost: done.extend((each.job.attempts, each in lost) for each in batch),
+        dropped.extend,
         logging.getLogger("test"),
     )
     batch = [Delivery(earlier), Delivery(later)]

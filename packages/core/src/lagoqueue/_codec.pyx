@@ -293,18 +293,6 @@ cdef class _Route:
 cdef class Delivery:
     """The record of one delivery, which a worker fills in as it goes."""
 
-    cdef public object job
-    cdef public object handler
-    cdef public object payload
-    cdef public object error
-    cdef public object settlement
-    cdef public object task
-    cdef public double started
-    cdef public double seconds
-    cdef public bint lost
-    cdef public bint completing
-    cdef public bint completed
-
     __class_getitem__ = classmethod(types.GenericAlias)
 
     def __init__(self, job, error=None):
@@ -315,8 +303,6 @@ cdef class Delivery:
 @cython.final
 cdef class HandlerTable:
     """Entries by job name, each with the decoder of its payload type."""
-
-    cdef dict _routes
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
@@ -343,7 +329,7 @@ cdef class HandlerTable:
         route.decode = decoder_of(payload_type)
         self._routes[name] = route
 
-    def open(self, Delivery delivery not None):
+    cpdef open(self, Delivery delivery):
         """Give a delivery its handler and decoded payload, and return it. Fields that the type lacks are ignored.
 
         Raises:

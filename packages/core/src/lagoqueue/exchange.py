@@ -8,9 +8,9 @@ settled at once, and under load one round trip does for many, with no timer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
-from lagoqueue import _codec
+from lagoqueue._cycle import hold
 from lagoqueue._log import Log
 from lagoqueue.delivery import Delivery
 from lagoqueue.errors import QueueClosed, QueueEmpty
@@ -78,25 +78,23 @@ class Exchange:
     # --- The run's side -------------------------------------------------------------------------
 
     def end(self, delivery: Delivery) -> None:
-        """Settle a delivery as its settlement says, and report it."""
-        self._ended.append(delivery)
-        self._wake()
+        """Settle a delivery as its settlement says, and report it. Its handler may have done the first."""
+        if delivery.settlement is not None:
+            self._ended.append(delivery)
+            if self._something is not None:
+                self._wake()
+        elif delivery in self.held:  # else the drain did not wait for it, and has reported it
+            self.settled([delivery])
 
-    def settled(self, delivery: Delivery, lost: bool) -> None:
-        """Note that a delivery needs no settling any more, and report it."""
-        self.let_go(delivery)
-        self._reporter.report(delivery, lost)
+    def settled(self, batch: list[Delivery], lost: Collection[Delivery] = ()) -> None:
+        """Note that deliveries need no settling any more, and report them."""
+        self.let_go(batch)
+        self._reporter.report(batch, lost)
 
-    def hold(self, job: Job) -> Delivery:
-        """Return the record of a delivery that is held from now on."""
-        delivery: Delivery = _codec.Delivery(job)
-        self.held.add(delivery)
-        return delivery
-
-    def let_go(self, delivery: Delivery) -> None:
-        """Hold a delivery no longer."""
-        self.held.discard(delivery)
-        self._settlements += 1
+    def let_go(self, batch: list[Delivery]) -> None:
+        """Hold deliveries no longer."""
+        self.held.difference_update(batch)
+        self._settlements += len(batch)
         self._dry = False
         self._wake()
 
@@ -172,15 +170,14 @@ class Exchange:
 
     def _received(self, jobs: list[Job]) -> None:
         if jobs:
-            self._arrived([self.hold(job) for job in jobs])
+            self._arrived(hold(jobs, self.held))
 
     async def _sleep(self) -> None:
         self._something = asyncio.get_running_loop().create_future()
-        try:
-            await self._something
-        finally:
-            self._something = None
+        await self._something
 
     def _wake(self) -> None:
-        if self._something is not None and not self._something.done():
-            self._something.set_result(None)
+        if self._something is not None:
+            if not self._something.done():
+                self._something.set_result(None)
+            self._something = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
-from lagoqueue._codec import Delivery, HandlerTable
+from lagoqueue._codec import HandlerTable
 from lagoqueue._time import Seconds, at_least_one, to_seconds
 from lagoqueue.backoff import Backoff, Policy, to_policy
 from lagoqueue.errors import HandlerError
@@ -20,21 +20,30 @@ HandlerFunction = Callable[[P], object]
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """A registered function. None in an option means: as the worker says."""
+    """A registered function. None in an option means: as the worker says.
+
+    Attributes:
+        is_plain: To call it and await the result is all there is to do: it is async, and has no timeout.
+    """
 
     name: str
     function: Callable[[Any], Any]
     is_async: bool
+    is_plain: bool
     timeout: float | None = None
     max_retry: int | None = None
     backoff: Policy | None = None
 
 
 class Handlers:
-    """Handlers by job name. A worker has one of its own, or shares one that it is given."""
+    """Handlers by job name. A worker has one of its own, or shares one that it is given.
+
+    Attributes:
+        table: Opens deliveries: finds the handler of each, and decodes its payload.
+    """
 
     def __init__(self) -> None:
-        self._table: HandlerTable[Handler] = HandlerTable()
+        self.table: HandlerTable[Handler] = HandlerTable()
 
     @overload
     def handle(
@@ -93,10 +102,12 @@ class Handlers:
 
             return register
         name = job_name(payload_type)
+        is_async = _is_async(function)
         handler = Handler(
             name=name,
             function=function,
-            is_async=_is_async(function),
+            is_async=is_async,
+            is_plain=is_async and timeout is None,
             timeout=None if timeout is None else to_seconds(timeout, "timeout", positive=True),
             max_retry=None if max_retry is None else at_least_one(max_retry, "max_retry"),
             backoff=None if backoff is None else to_policy(backoff),
@@ -105,21 +116,12 @@ class Handlers:
             raise HandlerError(
                 f"the handler of {name} is sync and runs in a thread, which cannot be stopped: make it async to give it a timeout"
             )
-        self._table.add(name, handler, payload_type)
+        self.table.add(name, handler, payload_type)
         return function
-
-    def open(self, delivery: Delivery[Handler]) -> None:
-        """Give a delivery its handler and its decoded payload.
-
-        Raises:
-            UnknownJob: No handler has the job's name.
-            PayloadDecodeError: The payload is not what the handler takes.
-        """
-        self._table.open(delivery)
 
     def names(self) -> list[str]:
         """Return the registered job names, sorted."""
-        return sorted(self._table.names())
+        return sorted(self.table.names())
 
 
 def _is_async(function: Callable[..., object]) -> bool:

@@ -22,7 +22,7 @@ from lagoqueue.monitor.failed import FailedJobs
 from lagoqueue.observer import Observer
 
 
-class Settlement(msgspec.Struct, frozen=True):
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """How one reservation ends: the argument of one `ack`, `nack`, `release` or `fail`.
 
     Attributes:

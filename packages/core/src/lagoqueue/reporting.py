@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from lagoqueue._log import Log, log_fields
@@ -20,21 +20,27 @@ class Reporter:
     """Reports each settled delivery once.
 
     Attributes:
+        observers: Told of each step.
         hooks: Awaitables of `on_failed` that are still under way.
     """
 
     def __init__(self, observers: Sequence[Observer], on_failed: OnFailed | None, log: Log) -> None:
-        self._observers = observers
+        self.observers = observers
         self._on_failed = on_failed
         self._log = log
         self.hooks: set[asyncio.Future[Any]] = set()
 
     def started(self, job: Job) -> None:
         """Tell that a handler is about to run."""
-        notify(self._observers, "started", job)
+        notify(self.observers, "started", job)
 
-    def report(self, delivery: Delivery, lost: bool) -> None:
-        """Tell how a delivery ended; `lost` when its settlement was refused."""
+    def report(self, batch: Iterable[Delivery], lost: Collection[Delivery] = ()) -> None:
+        """Tell how each delivery of a batch ended; `lost` are those whose settlement was refused."""
+        for delivery in batch:
+            if delivery.error is not None or self.observers or lost:  # else nobody wants to know
+                self._report(delivery, delivery in lost)
+
+    def _report(self, delivery: Delivery, lost: bool) -> None:
         job, error, settlement = delivery.job, delivery.error, delivery.settlement
         if delivery.completed:
             if error is not None:
@@ -44,14 +50,14 @@ class Reporter:
                     exc_info=error,
                     extra=log_fields(job),
                 )
-            notify(self._observers, "processed", job, delivery.seconds)
+            notify(self.observers, "processed", job, delivery.seconds)
         elif lost:
             self._log.warning(
                 "the reservation of job %s (%s) was lost, so it will run again", job.id, job.name, extra=log_fields(job)
             )
-            notify(self._observers, "lost", job)
+            notify(self.observers, "lost", job)
         elif error is None:
-            notify(self._observers, "processed", job, delivery.seconds)
+            notify(self.observers, "processed", job, delivery.seconds)
         elif settlement is None:
             return
         elif settlement.action == "nack":
@@ -61,10 +67,10 @@ class Reporter:
                 exc_info=error,
                 extra=log_fields(job),
             )
-            notify(self._observers, "retried", job, error, settlement.delay)
+            notify(self.observers, "retried", job, error, settlement.delay)
         elif settlement.action == "release":
             self._log.info("job %s (%s) is released: %s", job.id, job.name, error, extra=log_fields(job))
-            notify(self._observers, "released", job, settlement.delay)
+            notify(self.observers, "released", job, settlement.delay)
         else:
             self._log.error(
                 "job %s (%s) failed for good in attempt %d",
@@ -72,7 +78,7 @@ class Reporter:
                 exc_info=error,
                 extra=log_fields(job),
             )
-            notify(self._observers, "failed", job, error)
+            notify(self.observers, "failed", job, error)
             self._call_on_failed(job, error)
 
     def _call_on_failed(self, job: Job, error: BaseException) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lagoqueue._cycle import hold
 from lagoqueue._log import Log
 from lagoqueue.delivery import Delivery, give_back
 from lagoqueue.errors import QueueClosed
@@ -166,11 +167,11 @@ class Run:
         for delivery in [delivery for delivery in self._exchange.held if delivery.task is not None]:
             if delivery.completed:
                 self._log.warning("the handler of job %s would not stop; the job is done already", delivery.job.id)
-                self._exchange.settled(delivery, lost=False)
+                self._exchange.settled([delivery])
             else:
                 self._log.warning("the handler of job %s would not stop; the job is given back", delivery.job.id)
-                self._exchange.let_go(delivery)
-                self._give_back([self._exchange.hold(delivery.job)])
+                self._exchange.let_go([delivery])
+                self._give_back(hold([delivery.job], self._exchange.held))
 
     async def _until_aborted(self, tasks: set[asyncio.Task[None]] | set[asyncio.Future[Any]]) -> None:
         while (waiting := {task for task in tasks if not task.done()}) and not self._aborted.done():
@@ -200,4 +201,4 @@ class Run:
             delivery.lost = True
             delivery.task.cancel()
         elif self._slots.remove(delivery):
-            self._exchange.settled(delivery, lost=True)
+            self._exchange.settled([delivery], lost=[delivery])

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import time
 from collections import deque
 from collections.abc import Iterable
 
+from lagoqueue._cycle import Cycle
 from lagoqueue._log import Log
 from lagoqueue.delivery import Delivery
 from lagoqueue.exchange import Exchange
@@ -80,18 +80,18 @@ class Slots:
         self._ending = True
         self._wake(len(self._idle))
 
-    async def _next(self) -> Delivery | None:
-        """Wait for a delivery; None when there will be none."""
+    async def _more(self) -> bool:
+        """Wait for a delivery; False when there will be none."""
         while not self._buffer:
             if self._ending:
-                return None
+                return False
             woken = self._loop.create_future()
             self._idle.append(woken)
             await woken
             # One slot was woken for the whole of what came, because with handlers that never suspend
             # it is done before another could begin. If others can help, it wakes two, as they will.
             self._wake(min(2, len(self._buffer) - 1))
-        return self._buffer.popleft()
+        return True
 
     def _wake(self, count: int) -> None:
         while count > 0 and self._idle:
@@ -117,36 +117,18 @@ class Slots:
 
     async def _slot(self, number: int) -> None:
         """Run one job after another, until told to end or until a handler has changed the context."""
-        task = asyncio.current_task()
-        thread = SlotThread(f"lagoqueue-slot-{number}")
-        turn_ends = time.perf_counter() + _TURN
+        task, thread = asyncio.current_task(), SlotThread(f"lagoqueue-slot-{number}")
+        assert task is not None
+        cycle = Cycle(task, self._buffer, self._refill, _TURN, self._execution, self._exchange, self._reporter, thread)
         try:
-            while (delivery := self._buffer.popleft() if self._buffer else await self._next()) is not None:
-                await self._execute(delivery, task, thread)
-                if contextvars.copy_context() != self._context:
+            while self._buffer or await self._more():
+                await cycle.run()
+                if cycle.strayed:
                     # The handler set a context variable. The next job must not see it, so a new
                     # slot, with the context as it was, takes over.
                     self._start(number)
                     return
-                now = delivery.started + delivery.seconds
-                if now > turn_ends or len(self._buffer) == self._refill:
+                if self._buffer:
                     await asyncio.sleep(0)
-                    turn_ends = now + _TURN
         finally:
             thread.stop()
-
-    async def _execute(self, delivery: Delivery, task: asyncio.Task[None] | None, thread: SlotThread) -> None:
-        self._execution.decode(delivery)
-        if delivery.error is None:
-            delivery.task = task
-            self._reporter.started(delivery.job)
-            try:
-                await self._execution.run(delivery, thread)
-            except BaseException:  # the slot is being closed: leave the job to its visibility timeout
-                self._exchange.let_go(delivery)
-                raise
-        if not delivery.completed:
-            self._execution.decide(delivery)
-            self._exchange.end(delivery)
-        elif delivery in self._exchange.held:  # else the drain did not wait for it, and has reported it
-            self._exchange.settled(delivery, lost=False)

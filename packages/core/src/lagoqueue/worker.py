@@ -184,7 +184,7 @@ class Worker:
             self._stop_asked = False
             return
         execution = Execution(
-            self.handlers,
+            self.handlers.table,
             max_retry=self._max_retry,
             backoff=self._backoff,
             unknown=self._unknown,
