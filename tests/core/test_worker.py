@@ -363,9 +363,10 @@ async def test_prefetch_reserves_ahead_and_no_further() -> None:
     assert max(reserved) == 8
 
 
-async def test_a_context_variable_that_one_handler_sets_is_not_seen_by_the_next() -> None:
+@pytest.mark.parametrize("prefetch", [0, 10])
+async def test_a_context_variable_that_one_handler_sets_is_not_seen_by_the_next(prefetch: int) -> None:
     queue = MemoryQueue()
-    worker = Worker(queue)
+    worker = Worker(queue, prefetch=prefetch)
     tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant", default="nobody")
     seen: list[str] = []
 

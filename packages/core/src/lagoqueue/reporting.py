@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from lagoqueue._log import Log, log_fields
@@ -24,7 +24,7 @@ class Reporter:
         hooks: Awaitables of `on_failed` that are still under way.
     """
 
-    def __init__(self, observers: Sequence[Observer], on_failed: OnFailed | None, log: Log) -> None:
+    def __init__(self, observers: list[Observer], on_failed: OnFailed | None, log: Log) -> None:
         self.observers = observers
         self._on_failed = on_failed
         self._log = log

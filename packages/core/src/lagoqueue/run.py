@@ -71,7 +71,7 @@ class Run:
             reporter=reporter,
             log=log,
         )
-        self._slots = Slots(limits.concurrency, limits.prefetch // 2, execution, self._exchange, reporter, log)
+        self._slots = Slots(limits.prefetch // 2, execution, self._exchange, reporter, log)
 
     # --- Start, stop, drain ---------------------------------------------------------------------
 
@@ -81,6 +81,7 @@ class Run:
         keeper = self._queue.keeper(WorkerInfo(self._queue.labels, self._limits.concurrency, name))
         beat = None if keeper is None else KeeperThread(keeper, self._kept_jobs, self._lost_soon, self._log)
         exchange = asyncio.create_task(self._exchange.run(), name="lagoqueue-exchange")
+        self._slots.start(self._limits.concurrency)
         cancelled = False
         try:
             await asyncio.wait({exchange, self._stopping}, return_when=asyncio.FIRST_COMPLETED)

@@ -26,7 +26,6 @@ class Slots:
     """The slots and the buffer from which they take.
 
     Args:
-        concurrency: How many there are.
         refill: The length of the buffer at which the next claim is due, for which a slot stands back.
         execution: The steps of a delivery.
         exchange: Where deliveries come from and go to.
@@ -37,9 +36,7 @@ class Slots:
         tasks: The slots that live.
     """
 
-    def __init__(
-        self, concurrency: int, refill: int, execution: Execution, exchange: Exchange, reporter: Reporter, log: Log
-    ) -> None:
+    def __init__(self, refill: int, execution: Execution, exchange: Exchange, reporter: Reporter, log: Log) -> None:
         self._refill = refill
         self._execution = execution
         self._exchange = exchange
@@ -51,6 +48,9 @@ class Slots:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._ending = False
         self.tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, concurrency: int) -> None:
+        """Start so many slots."""
         for number in range(concurrency):
             self._start(number)
 
