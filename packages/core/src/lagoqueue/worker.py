@@ -33,7 +33,8 @@ class Worker:
             job; by default exponential from 5 s to an hour.
         poll: How long one fetch waits for a job, where the driver cannot wake it sooner.
         concurrency: Handlers that run at once: coroutines, and threads for sync handlers.
-        prefetch: Jobs reserved beyond those that run, so that a slot need not wait for the store.
+        prefetch: Jobs reserved beyond those that run, so that a slot need not wait for the store. For many quick
+            jobs a few hundred: under load, one round trip settles and claims half as many.
         grace: How long `stop` lets running handlers finish before it cancels them.
         unknown_grace: How long a job whose name has no handler here is released, for workers of a
             newer version to take, before it fails.
