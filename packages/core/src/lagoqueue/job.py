@@ -19,7 +19,7 @@ MAX_LABEL = 100
 MAX_PRIORITY = 2**31 - 1
 
 
-class Job(msgspec.Struct, frozen=True, gc=False):  # nothing in it can hold a job, and there may be millions
+class Job(msgspec.Struct, frozen=True):
     """One unit of work: a payload, its routing key, and where it stands in its life.
 
     `dispatch` builds it; drivers and observers see it. Frozen: a driver returns a changed copy.
