@@ -1,31 +1,30 @@
-"""All benchmarks, one table after another: `nox -s bench`, `nox -s bench -- quick`, `nox -s bench -- heap codec`."""
+"""The benchmarks: `nox -s bench`, or `nox -s bench -- quick`, or `nox -s bench -- quick drain sqlite`.
+
+Each suite prints tables. All that are compared were measured in one sitting, in turns; compare within a table only.
+"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import platform
-import sys
-from importlib.metadata import version
 
-FILES = ("heap", "codec", "memory", "sqlite", "pinned", "dashboard")
+from harness.sizes import Size
+from harness.stores import Stores
+
+SUITES = ("enqueue", "drain", "latency", "sqlite")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*", metavar="quick|NAME", help=f"quick, or any of {', '.join(FILES)}")
+    parser.add_argument("words", nargs="*", metavar="quick|SUITE", help=f"quick, or any of {', '.join(SUITES)}")
     words = parser.parse_args().words
-    if unknown := set(words) - {"quick", *FILES}:
-        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(FILES)}")
-    print(
-        f"lagoqueue-core {version('lagoqueue-core')}, lagoqueue-sql {version('lagoqueue-sql')}, "
-        f"msgspec {version('msgspec')}, CPython {platform.python_version()}, {platform.machine()}\n"
-        "Medians of interleaved rounds; compare within a table only.\n"
-    )
-    for name in [word for word in words if word != "quick"] or FILES:
-        for table in importlib.import_module(f"bench_{name}").run("quick" in words):
-            print(f"{table}\n", flush=True)
-    sys.stdout.flush()
+    if unknown := set(words) - {"quick", "tiny", *SUITES}:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are quick, {', '.join(SUITES)}")
+    size: Size = "tiny" if "tiny" in words else "quick" if "quick" in words else "full"
+    with Stores() as stores:
+        for name in [suite for suite in SUITES if suite in words] or SUITES:
+            for table in importlib.import_module(f"suites.{name}").tables(stores, size):
+                print(f"{table}\n", flush=True)
 
 
 if __name__ == "__main__":
