@@ -11,7 +11,7 @@ import importlib
 from harness.sizes import Size
 from harness.stores import Stores
 
-SUITES = ("enqueue", "drain", "latency", "sqlite")
+SUITES = ("micro", "enqueue", "drain", "latency", "sqlite")
 
 
 def main() -> None:

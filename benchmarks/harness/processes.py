@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 
-PATIENCE = 240.0
+PATIENCE = 150.0
 """Seconds after which a subject is given up."""
 
 Answer = dict[str, Any]

@@ -19,7 +19,7 @@ from ours.opening import PAYLOAD, SendWelcomeEmail, open_queue
 
 
 class Clocked(NamedQueue):
-    """A view that notes when the first claim began and when the last settling so far ended; it costs nothing a job."""
+    """A view that notes when the first claim began and when the last settling for good so far ended; it costs nothing a job."""
 
     def __init__(self, queue: Queue, settled: Callable[[int], None]) -> None:
         super().__init__(queue, queue.labels)
@@ -47,10 +47,10 @@ class Clocked(NamedQueue):
             self.began = clock()
 
     def _end(self, settlements: Sequence[Settlement]) -> None:
-        acks = sum([settlement.action == "ack" for settlement in settlements])
-        if acks:
+        ended = sum([settlement.action in ("ack", "fail") for settlement in settlements])
+        if ended:
             self.ended = clock()
-            self._settled(acks)
+            self._settled(ended)
 
 
 def drain(settings: Settings) -> Any:
@@ -85,9 +85,9 @@ async def run_worker(settings: Settings, ready: Ready) -> tuple[float, float, fl
     """Run a worker until all processes together have settled every job; return its clock and its processor time."""
     left = settings["left"]
 
-    def settled(acks: int) -> None:
+    def settled(jobs: int) -> None:
         with left.get_lock():
-            left.value -= acks
+            left.value -= jobs
         if left.value <= 0:
             worker.stop()
 

@@ -1,7 +1,7 @@
-"""The fused codec against the same steps in Python around msgspec, and against msgspec alone.
+"""The codec's steps in Python around msgspec, as one would write them with care.
 
-"Python" is what one would write with care: encoder and decoders made once and held as bound
-methods, names cached by type, ids from a buffer of random bytes. It makes the same `Job`.
+Encoder and decoders are made once and held as bound methods, names are cached by type, ids come from a buffer of random
+bytes. It makes the same `Job`.
 """
 
 from __future__ import annotations
@@ -9,55 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from _harness import Table, compare, main, per_call
-from lagoqueue._codec import Delivery, HandlerTable, make_job, new_id
 from lagoqueue.errors import PayloadDecodeError, PayloadEncodeError, UnknownJob
 from lagoqueue.job import Job, job_name
-
-
-class Small(msgspec.Struct):
-    """A payload as most are."""
-
-    user_id: int
-    template: str
-
-
-class Line(msgspec.Struct):
-    """One line of an order."""
-
-    sku: str
-    quantity: int
-    price: float
-
-
-class Order(msgspec.Struct):
-    """A payload of half a kilobyte."""
-
-    number: str
-    customer: str
-    lines: list[Line]
-    notes: str
-
-
-@dataclass
-class SmallData:
-    """`Small` as a dataclass."""
-
-    user_id: int
-    template: str
-
-
-PAYLOADS: list[object] = [
-    Small(42, "welcome"),
-    SmallData(42, "welcome"),
-    Order("A-1001", "Ada", [Line(f"sku-{number}", number, 9.5) for number in range(8)], "leave at the door"),
-]
 
 
 class PythonIds:
@@ -155,49 +113,3 @@ class PythonCodec:
             return PythonDelivery(job, entry, decode(job.payload))
         except Exception as error:
             raise PayloadDecodeError(f"job {job.id!r} does not decode: {error}") from error
-
-
-def run(quick: bool) -> list[Table]:
-    calls, rounds = (5_000, 5) if quick else (50_000, 9)
-    ids = compare(
-        "UUIDv7 as text", [("Python", per_call(calls, PythonIds().new)), ("new_id", per_call(calls, new_id))], rounds
-    )
-    tables = [ids]
-    for payload in PAYLOADS:
-        kind = type(payload)
-        python = PythonCodec()
-        table: HandlerTable[object] = HandlerTable()
-        python.add(kind.__name__, object(), kind)
-        table.add(kind.__name__, object(), kind)
-        job = make_job(payload)
-        encode = msgspec.json.Encoder().encode
-        decode = msgspec.json.Decoder(kind).decode
-        size = f"{kind.__name__}, {len(job.payload)} bytes"
-
-        tables.append(
-            compare(
-                f"Dispatch side, payload to Job: {size}",
-                [
-                    ("Python around msgspec", per_call(calls, python.make_job, payload)),
-                    ("make_job", per_call(calls, make_job, payload)),
-                    ("msgspec encode alone", per_call(calls, encode, payload)),
-                ],
-                rounds,
-            )
-        )
-        tables.append(
-            compare(
-                f"Delivery side, Job to handler and payload in a record: {size}",
-                [
-                    ("Python around msgspec", per_call(calls, python.open, job)),
-                    ("HandlerTable.open", per_call(calls, table.open, Delivery(job))),
-                    ("msgspec decode alone", per_call(calls, decode, job.payload)),
-                ],
-                rounds,
-            )
-        )
-    return tables
-
-
-if __name__ == "__main__":
-    main(run)
