@@ -11,7 +11,19 @@ import importlib
 from harness.sizes import Size
 from harness.stores import Stores
 
-SUITES = ("micro", "enqueue", "drain", "latency", "sqlite")
+SUITES = (
+    "micro",
+    "enqueue",
+    "drain",
+    "processes",
+    "latency",
+    "backlog",
+    "pinned",
+    "sqlite",
+    "mariadb",
+    "footprint",
+    "dashboard",
+)
 
 
 def main() -> None:

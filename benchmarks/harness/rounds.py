@@ -28,23 +28,26 @@ class Entry:
 
 def rates(key: str, title: str, entries: Sequence[Entry], rounds: int, note: str = "") -> Table:
     """Run subjects in turns; return their jobs per second."""
-    table = Table(key, title, "jobs/s", note=note)
-    for entry, answers in run(entries, rounds):
-        row = Row(entry.subject.name, against=entry.against, target=entry.target)
-        if isinstance(answers, SubjectFailed):
-            row.remark = f"failed: {answers}"
-        else:
-            row.values = [answer["jobs"] / answer["seconds"] for answer in answers]
-            row.size = f"{answers[0]['jobs']:,}"
-            row.remark = remark(answers)
-        table.rows.append(row)
-    return table
+    rows = [rate_row(entry, answers) for entry, answers in in_turns(entries, rounds)]
+    return Table(key, title, "jobs/s", rows, note)
+
+
+def rate_row(entry: Entry, answers: list[Answer] | SubjectFailed) -> Row:
+    """Return the row of one subject."""
+    row = Row(entry.subject.name, against=entry.against, target=entry.target)
+    if isinstance(answers, SubjectFailed):
+        row.remark = f"failed: {answers}"
+    else:
+        row.values = [answer["jobs"] / answer["seconds"] for answer in answers]
+        row.size = f"{answers[0]['jobs']:,}"
+        row.remark = remark(answers)
+    return row
 
 
 def latencies(key: str, title: str, entries: Sequence[Entry], rounds: int, note: str = "") -> Table:
     """Run subjects in turns; return percentiles of their latencies."""
     table = Table(key, title, "ms", note=note)
-    for entry, answers in run(entries, rounds):
+    for entry, answers in in_turns(entries, rounds):
         targets = {50: entry.percentiles[0], 95: None, 99: entry.percentiles[1]}
         if isinstance(answers, SubjectFailed):
             table.rows.append(Row(entry.subject.name, remark=f"failed: {answers}"))
@@ -61,7 +64,7 @@ def latencies(key: str, title: str, entries: Sequence[Entry], rounds: int, note:
 def figures(key: str, title: str, unit: str, entries: Sequence[Entry], name: str, rounds: int, note: str = "") -> Table:
     """Run subjects in turns; return the figure that each answers under a name."""
     table = Table(key, title, unit, note=note)
-    for entry, answers in run(entries, rounds):
+    for entry, answers in in_turns(entries, rounds):
         row = Row(entry.subject.name, against=entry.against, target=entry.target)
         if isinstance(answers, SubjectFailed):
             row.remark = f"failed: {answers}"
@@ -71,7 +74,8 @@ def figures(key: str, title: str, unit: str, entries: Sequence[Entry], name: str
     return table
 
 
-def run(entries: Sequence[Entry], rounds: int) -> list[tuple[Entry, list[Answer] | SubjectFailed]]:
+def in_turns(entries: Sequence[Entry], rounds: int) -> list[tuple[Entry, list[Answer] | SubjectFailed]]:
+    """Run the subjects in turns; return what they answered beside their entries."""
     answers = round_robin([entry.subject for entry in entries], rounds)
     return [(entry, answers[entry.subject.name]) for entry in entries]
 

@@ -52,8 +52,7 @@ def together(
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(processes), context.Queue()
     started = [
-        context.Process(target=_one, args=(function, settings, barrier, answers), daemon=True)
-        for _ in range(processes)
+        context.Process(target=_one, args=(function, settings, barrier, answers), daemon=True) for _ in range(processes)
     ]
     for process in started:
         process.start()

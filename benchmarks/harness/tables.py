@@ -31,7 +31,11 @@ class Target:
 
     def text(self, unit: str) -> str:
         sign = "≤" if self.most else "≥"
-        return f"{sign} {self.bound:g}" if self.of == "ratio" else f"{sign} {'+' * (self.of == 'difference')}{self.bound:g} {unit}"
+        return (
+            f"{sign} {self.bound:g}"
+            if self.of == "ratio"
+            else f"{sign} {'+' * (self.of == 'difference')}{self.bound:g} {unit}"
+        )
 
 
 @dataclass
@@ -95,7 +99,7 @@ class Table:
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the table as text, its head first."""
-        lines = [("", self.unit, "min-max", "rounds", "ratio", "to", "target", "met")]
+        lines: list[tuple[str, ...]] = [("", self.unit, "min-max", "rounds", "ratio", "to", "target", "met")]
         letters = {name: chr(ord("a") + place) for place, name in enumerate(self.references())}
         for row in self.rows:
             name = f"({letters[row.name]}) {row.name}" if row.name in letters else row.name

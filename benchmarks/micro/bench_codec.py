@@ -13,6 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from harness.sizes import Size, pick
 from lagoqueue._codec import HandlerTable, make_job, new_id
 from micro.python_codec import PythonCodec, PythonIds
+from micro.timing import repeat
 
 
 class Small(msgspec.Struct):
@@ -68,21 +69,25 @@ def calls(benchmark: BenchmarkFixture, size: Size, function: Callable[..., objec
             for _ in times:
                 function()
 
-    benchmark.extra_info["operations"] = operations
-    benchmark.pedantic(work, rounds=pick(size, full=9, quick=5, tiny=1), warmup_rounds=1)
+    repeat(benchmark, work, operations, pick(size, full=9, quick=5, tiny=1))
 
 
 @pytest.mark.parametrize("ids", ["python", "lagoqueue"])
 def bench_ids(benchmark: BenchmarkFixture, size: Size, ids: str) -> None:
     """UUIDv7 as text."""
-    calls(benchmark, size, new_id if ids == "lagoqueue" else PythonIds().new)
+    make: Callable[[], str] = new_id if ids == "lagoqueue" else PythonIds().new
+    calls(benchmark, size, make)
 
 
 @pytest.mark.parametrize("kind", PAYLOADS)
 @pytest.mark.parametrize("codec", ["msgspec", "python", "lagoqueue"])
 def bench_dispatch(benchmark: BenchmarkFixture, size: Size, codec: str, kind: str) -> None:
     """Payload to Job; of msgspec only to bytes."""
-    encode = {"msgspec": msgspec.json.Encoder().encode, "python": PythonCodec().make_job, "lagoqueue": make_job}
+    encode: dict[str, Callable[..., object]] = {
+        "msgspec": msgspec.json.Encoder().encode,
+        "python": PythonCodec().make_job,
+        "lagoqueue": make_job,
+    }
     calls(benchmark, size, encode[codec], PAYLOADS[kind])
 
 

@@ -12,6 +12,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.sizes import Size, pick
 from lagoqueue._heap import DelayHeap
+from micro.timing import repeat
 
 
 class Thing:
@@ -55,5 +56,4 @@ def bench_heap(benchmark: BenchmarkFixture, size: Size, work: Work, entries: int
     dues = [source.random() * 1e6 for _ in range(entries)]
     things = [Thing(number) for number in range(entries)]
     rounds = {1_000: 200, 100_000: 3, 1_000_000: 1}[entries]
-    benchmark.extra_info["operations"] = entries
-    benchmark.pedantic(work, (dues, things), rounds=rounds, warmup_rounds=0 if rounds == 1 else 1)
+    repeat(benchmark, work, entries, rounds, args=(dues, things))

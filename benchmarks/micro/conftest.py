@@ -9,7 +9,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.sizes import Size, pick
-from micro.timing import InLoop, Prepare
+from micro.timing import InLoop, Prepare, repeat
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,12 +36,12 @@ def in_loop(benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, size: 
     """Time coroutines; see `InLoop`."""
 
     def measure(prepare: Prepare, operations: int) -> None:
-        benchmark.extra_info["operations"] = operations
-        benchmark.pedantic(
+        repeat(
+            benchmark,
             lambda work: loop.run_until_complete(work()),
+            operations,
+            pick(size, full=5, quick=3, tiny=1),
             setup=lambda: ((loop.run_until_complete(prepare()),), {}),
-            rounds=pick(size, full=5, quick=3, tiny=1),
-            warmup_rounds=1,
         )
 
     return measure

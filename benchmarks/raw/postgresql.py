@@ -24,7 +24,9 @@ SCHEMA = """
         available_at timestamptz NOT NULL DEFAULT now(), reserved_at timestamptz);
     CREATE INDEX waiting ON jobs (queue, available_at, id) WHERE reserved_at IS NULL"""
 INSERT = "INSERT INTO jobs (queue, payload) VALUES ('default', %b) RETURNING id"
-INSERT_AND_NOTIFY = "WITH one AS (INSERT INTO jobs (queue, payload) VALUES ('default', %b)) SELECT pg_notify('jobs', '')"
+INSERT_AND_NOTIFY = (
+    "WITH one AS (INSERT INTO jobs (queue, payload) VALUES ('default', %b)) SELECT pg_notify('jobs', '')"
+)
 UNNEST = "INSERT INTO jobs (queue, payload) SELECT 'default', unnest(%b::bytea[]) RETURNING id"
 COPY = "COPY jobs (queue, payload) FROM STDIN"
 FILL = "INSERT INTO jobs (queue, payload) SELECT 'default', %b FROM generate_series(1, %s)"

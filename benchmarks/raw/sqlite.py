@@ -12,8 +12,10 @@ from harness.script import Settings, clock, main
 
 PAYLOAD = b'{"user_id":42}'
 SCHEMA = (
-    "CREATE TABLE jobs (id INTEGER PRIMARY KEY, queue TEXT NOT NULL, payload BLOB NOT NULL,"
-    " available_at INTEGER NOT NULL, reserved_at INTEGER)",
+    (
+        "CREATE TABLE jobs (id INTEGER PRIMARY KEY, queue TEXT NOT NULL, payload BLOB NOT NULL,"
+        " available_at INTEGER NOT NULL, reserved_at INTEGER)"
+    ),
     "CREATE INDEX waiting ON jobs (queue, available_at, id) WHERE reserved_at IS NULL",
 )
 INSERT = "INSERT INTO jobs (queue, payload, available_at) VALUES ('default', ?, 1)"

@@ -38,7 +38,11 @@ def tables(stores: Stores, size: Size) -> Iterator[Table]:
         [
             Entry(
                 Subject(
-                    f"lagoqueue, {name}", "ours/waiting", "steady", at, {"jobs": int(seconds * rate), "rate": rate} | setting
+                    f"lagoqueue, {name}",
+                    "ours/waiting",
+                    "steady",
+                    at,
+                    {"jobs": int(seconds * rate), "rate": rate} | setting,
                 )
             )
             for name, rate, setting in load

@@ -73,7 +73,11 @@ def tables(stores: Stores, size: Size) -> Iterator[Table]:
     for kind in ("small", "dataclass", "order"):
         yield rates(f"dispatch_{kind}", f"Codec, payload to Job: {kind}", "jobs/s", codec("dispatch", kind), sittings)
         yield rates(
-            f"delivery_{kind}", f"Codec, Job to handler and payload: {kind}", "jobs/s", codec("delivery", kind), sittings
+            f"delivery_{kind}",
+            f"Codec, Job to handler and payload: {kind}",
+            "jobs/s",
+            codec("delivery", kind),
+            sittings,
         )
     yield both_ways(sittings)
 

@@ -70,7 +70,12 @@ def at_setting(stores: Stores, size: Size, synchronous: str) -> Iterator[Table]:
             ),
             Entry(
                 subject(
-                    "lagoqueue, concurrency 10, prefetch 190", "ours/draining", "drain", many, concurrency=10, prefetch=190
+                    "lagoqueue, concurrency 10, prefetch 190",
+                    "ours/draining",
+                    "drain",
+                    many,
+                    concurrency=10,
+                    prefetch=190,
                 ),
                 hundred,
                 Target(0.6),

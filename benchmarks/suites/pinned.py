@@ -8,20 +8,23 @@ entries of all jobs done since. The same loop without the old transaction shows 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
 
 import psycopg
 
-from _harness import Table, main
+from harness.sizes import Size, pick
+from harness.stores import Stores
+from harness.tables import Row, Table, Target
 from lagoqueue import Job, Settlement
 from lagoqueue_sql import SQLQueue
 from servers import PostgreSQL
 
 BATCH = 10
 BACKLOG = 200
+PINNED = "an old transaction held open"
 
 Step = Callable[[int], Awaitable[float]]
 """Pushes, claims and settles one batch, numbered; returns the seconds that the claim took."""
@@ -129,41 +132,31 @@ async def measure(server: PostgreSQL, name: str, subject: Subject, jobs: int, pi
 Subject = Callable[[str, Callable[[Step], Awaitable[Outcome]]], Awaitable[Outcome]]
 
 
-class Pinned(Table):
-    """The outcomes, of which the first and the last claims tell more than an average."""
-
-    def __init__(self, jobs: int, outcomes: Sequence[Outcome]) -> None:
-        super().__init__(
-            f"Pinned horizon: {jobs:,} jobs, claimed {BATCH} at a time, pushed and settled alike",
-            [(each.name, [each.seconds * 1e9 / (len(each.claims) * BATCH)]) for each in outcomes],
-        )
-        self.outcomes = outcomes
-
-    def __str__(self) -> str:
-        lines = [self.title, f"  {'':42}{'first claims':>14}{'last claims':>14}{'last/first':>12}{'jobs/s':>10}"]
-        for each in self.outcomes:
-            times = f"{each.first:>11.2f} ms{each.last:>11.2f} ms{each.last / each.first:>11.2f}x"
-            lines.append(f"  {each.name:42}{times}{each.rate:>10,.0f}")
-        ours, pinned = self.outcomes[:2]
-        lines.append(f"  with the old transaction lagoqueue keeps {pinned.rate / ours.rate:.2f} of its throughput")
-        return "\n".join(lines)
+async def measure_all(server: PostgreSQL, jobs: int, plain_jobs: int) -> list[Outcome]:
+    plainly = f"plain claim, {plain_jobs:,} jobs"
+    return [
+        await measure(server, "lagoqueue", lagoqueue, jobs, pinned=False),
+        await measure(server, f"lagoqueue, {PINNED}", lagoqueue, jobs, pinned=True),
+        await measure(server, plainly, plain, plain_jobs, pinned=False),
+        await measure(server, f"{plainly}, {PINNED}", plain, plain_jobs, pinned=True),
+    ]
 
 
-async def measure_all(jobs: int, plain_jobs: int) -> Pinned:
-    with PostgreSQL() as server:
-        ours = await measure(server, "lagoqueue, no old transaction", lagoqueue, jobs, pinned=False)
-        pinned = await measure(server, "lagoqueue, an old transaction held open", lagoqueue, jobs, pinned=True)
-        usual = await measure(server, "the plain claim, no old transaction", plain, plain_jobs, pinned=False)
-        slow = await measure(
-            server, f"the plain claim, held open ({plain_jobs:,} jobs)", plain, plain_jobs, pinned=True
-        )
-    return Pinned(jobs, [ours, pinned, usual, slow])
-
-
-def run(quick: bool) -> list[Table]:
-    """Return the table; the plain claim goes through fewer jobs, since it gets slow."""
-    return [asyncio.run(measure_all(20_000, 10_000) if quick else measure_all(200_000, 40_000))]
-
-
-if __name__ == "__main__":
-    main(run)
+def tables(stores: Stores, size: Size) -> Iterator[Table]:
+    """Measure throughput, and claims at the beginning and the end; the plain claim does fewer jobs, since it gets slow."""
+    jobs, plain_jobs = pick(size, full=(200_000, 40_000), quick=(8_000, 4_000), tiny=(400, 400))
+    outcomes = asyncio.run(measure_all(stores.postgresql_server, jobs, plain_jobs))
+    title = f"PostgreSQL, pinned horizon: {jobs:,} jobs, pushed, claimed and settled {BATCH} at a time"
+    rates = Table("pinned_rate", title, "jobs/s")
+    claims = Table(
+        "pinned_claim", f"{title}: a claim", "ms", note="first and last: the medians of a twentieth of all claims"
+    )
+    for each in outcomes:
+        held, ours = each.name.endswith(PINNED), each.name.startswith("lagoqueue")
+        free = each.name.removesuffix(f", {PINNED}")
+        rates.rows.append(Row(each.name, [each.rate], free if held else None, Target(0.8) if held and ours else None))
+        first, last = f"{each.name}: first", f"{each.name}: last"
+        claims.rows.append(Row(first, [each.first]))
+        claims.rows.append(Row(last, [each.last], first, Target(1.3, most=True) if held and ours else None))
+    yield rates
+    yield claims

@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from quart import Quart
 
-from _harness import Table, main
+from harness.sizes import Size, pick
+from harness.stores import Stores
+from harness.tables import Row, Table
 from lagoqueue_dashboard import dashboard, stand_alone
 from lagoqueue_sql import SQLInspector, SQLQueue
 from servers import PostgreSQL
@@ -105,32 +107,18 @@ async def measure(name: str, server: PostgreSQL, app: Quart, pages: Sequence[str
     return Cost(name, time.monotonic() - began, processor_time(root) - before, time.process_time() - own, answers)
 
 
-class Share(Table):
-    """The costs as shares of one core."""
-
-    def __init__(self, title: str, costs: Sequence[Cost]) -> None:
-        super().__init__(title, [(each.name, [each.server * 1e9]) for each in costs])
-        self.costs = costs
-
-    def __str__(self) -> str:
-        lines = [self.title, f"  {'':44}{'refreshes':>10}{'database':>12}{'dashboard':>12}  of one core"]
-        for each in self.costs:
-            share, own = 100 * each.server / each.seconds, 100 * each.own / each.seconds
-            lines.append(f"  {each.name:44}{each.answers:>10}{share:>10.2f} %{own:>10.2f} %")
-        return "\n".join(lines)
-
-
-async def measure_all(jobs: int, failed: int, seconds: float) -> Share:
-    with PostgreSQL() as server:
-        url = server.create_database().replace("postgresql+psycopg", "postgresql")
-        async with SQLQueue(url, wakeup="poll") as queue:
+async def measure_all(server: PostgreSQL, jobs: int, failed: int, seconds: float) -> list[Cost]:
+    url = server.create_database()
+    dsn = url.replace("postgresql+psycopg", "postgresql")
+    try:
+        async with SQLQueue(dsn, wakeup="poll") as queue:
             await queue.setup()
-            with psycopg.connect(url, autocommit=True) as connection:
+            with psycopg.connect(dsn, autocommit=True) as connection:
                 for statement in FILL.format(jobs=jobs, failed=failed).split(";"):
                     connection.execute(statement.encode())
             app = stand_alone(dashboard(SQLInspector(queue), authorize=lambda request: True, refresh=EVERY))
             await browse(app, PAGES, 0.1)
-            costs = [
+            return [
                 await measure("no page open", server, app, (), seconds),
                 await measure("1 overview", server, app, ("overview",), seconds),
                 await measure(f"{TABS} overviews", server, app, ("overview",) * TABS, seconds),
@@ -138,16 +126,23 @@ async def measure_all(jobs: int, failed: int, seconds: float) -> Share:
                     f"{TABS} pages of {len(PAGES)} kinds", server, app, PAGES * (TABS // len(PAGES)), seconds
                 ),
             ]
-        title = (
-            f"The dashboard: pages that refresh every {EVERY:g} s, {jobs:,} jobs and {failed:,} failed in PostgreSQL"
+    finally:
+        server.drop_database(url)
+
+
+def tables(stores: Stores, size: Size) -> Iterator[Table]:
+    """Measure the database's share of a core, and that of the process that serves the pages."""
+    jobs, failed, seconds = pick(
+        size, full=(1_000_000, 100_000, 60.0), quick=(100_000, 10_000, 5.0), tiny=(100, 10, 0.2)
+    )
+    costs = asyncio.run(measure_all(stores.postgresql_server, jobs, failed, seconds))
+    title = f"The dashboard: pages that refresh every {EVERY:g} s, {jobs:,} jobs and {failed:,} failed in PostgreSQL"
+    table = Table("dashboard", title, "% of a core")
+    for each in costs:
+        table.rows.append(
+            Row(f"{each.name}: the database", [100 * each.server / each.seconds], size=f"{each.seconds:.0f} s")
         )
-        return Share(title, costs)
-
-
-def run(quick: bool) -> list[Table]:
-    """Return the table."""
-    return [asyncio.run(measure_all(100_000, 10_000, 10.0) if quick else measure_all(1_000_000, 100_000, 60.0))]
-
-
-if __name__ == "__main__":
-    main(run)
+        table.rows.append(
+            Row(f"{each.name}: the dashboard", [100 * each.own / each.seconds], size=f"{each.seconds:.0f} s")
+        )
+    yield table
