@@ -73,6 +73,10 @@ def _one(function: Callable[[Settings, Ready], Any], settings: Settings, barrier
     answers.put(function(settings, lambda: barrier.wait(timeout=60)))
 
 
+WARM_UP = 5
+"""Jobs at the start of a latency run that are not counted: connections are made and statements prepared in them."""
+
+
 def clock() -> float:
     """Return seconds by a clock that all processes of a machine share."""
     return time.clock_gettime(time.CLOCK_MONOTONIC)

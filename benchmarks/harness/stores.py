@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import servers
+from peers._redis import RedisMissing, flush, redis_server
 
 
 class Stores:
@@ -33,7 +34,7 @@ class Stores:
     @cached_property
     def postgresql_server(self) -> servers.PostgreSQL:
         """The PostgreSQL, started now if it was not."""
-        return self._started.enter_context(servers.PostgreSQL(servers.system_postgresql(), durable=True))
+        return self._started.enter_context(servers.PostgreSQL(durable=True))
 
     @cached_property
     def mariadb_server(self) -> servers.MariaDB:
@@ -63,6 +64,29 @@ class Stores:
             yield {"dsn": url}
         finally:
             server.drop_database(url)
+
+    @cached_property
+    def redis_url(self) -> str:
+        """The URL of a Redis, started now if it was not.
+
+        Raises:
+            RedisMissing: This machine has none.
+        """
+        return self._started.enter_context(redis_server())
+
+    @property
+    def redis_missing(self) -> str:
+        """Why there is no Redis, or ""."""
+        try:
+            return "" if self.redis_url else ""
+        except RedisMissing as missing:
+            return str(missing)
+
+    @contextmanager
+    def redis(self) -> Iterator[dict[str, Any]]:
+        """Give the Redis, emptied."""
+        flush(self.redis_url)
+        yield {"redis": self.redis_url}
 
     @contextmanager
     def sqlite(self) -> Iterator[dict[str, Any]]:

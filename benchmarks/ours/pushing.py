@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,10 +81,8 @@ async def push_and_wait(settings: Settings) -> Any:
 
 async def wait_elsewhere(queue: Any) -> None:
     while True:
-        try:
+        with suppress(QueueEmpty):
             await queue.pop(10.0, labels=["elsewhere"])
-        except QueueEmpty:
-            pass
 
 
 def push_some(settings: Settings, ready: Ready) -> tuple[float, float]:

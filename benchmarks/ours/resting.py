@@ -12,9 +12,12 @@ from lagoqueue import Worker
 from ours.opening import SendWelcomeEmail, open_queue
 
 
-def resident() -> float:
-    """Return the megabytes of memory that this process has."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+def resident(pid: int | str = "self") -> float:
+    """Return the megabytes of memory that a process has; 0 when it has ended."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
     return pages * 4096 / 1e6
 
 

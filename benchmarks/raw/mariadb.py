@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pymysql
+import pymysql  # type: ignore[import-untyped]
 import sqlalchemy as sa
 
 from harness.script import Settings, clock, main
@@ -44,8 +44,8 @@ def drain(settings: Settings) -> Any:
     """Delete the last k and claim the next in one transaction, from the first claim to the last."""
     connection = connect(settings)
     cursor = connection.cursor()
-    for _ in range(0, settings["jobs"], 1_000):
-        cursor.executemany(INSERT, [[PAYLOAD]] * min(1_000, settings["jobs"]))
+    for begin in range(0, settings["jobs"], 1_000):
+        cursor.executemany(INSERT, [[PAYLOAD]] * min(1_000, settings["jobs"] - begin))
     done = ""
     start = clock()
     while True:

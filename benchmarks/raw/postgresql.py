@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from harness.locks import Locks
-from harness.script import Ready, Settings, beside, clock, main, together
+from harness.script import WARM_UP, Ready, Settings, beside, clock, main, together
 
 PAYLOAD = b'{"user_id":42}'
 SCHEMA = """
@@ -150,19 +150,19 @@ async def latency(settings: Settings) -> Any:
     async with await connect(settings["dsn"]) as connection, connection.cursor(binary=True) as cursor:
         await cursor.execute("LISTEN jobs", prepare=False)
         with beside(insert_now_and_then, settings):
-            while len(latencies) < settings["jobs"]:
+            while len(latencies) < WARM_UP + settings["jobs"]:
                 async for _ in connection.notifies(timeout=1.0, stop_after=1):
                     pass
                 await cursor.execute(CLAIM.format(k=1))
                 for id, payload in await cursor.fetchall():
                     latencies.append((clock() - float(payload)) * 1000)
                     await cursor.execute(ACK, [f"{{{id}}}"])
-    return {"latencies_ms": latencies}
+    return {"latencies_ms": latencies[WARM_UP:]}
 
 
 def insert_now_and_then(settings: Settings) -> None:
     with psycopg.connect(settings["dsn"], autocommit=True, prepare_threshold=0) as connection:
-        for _ in range(settings["jobs"]):
+        for _ in range(WARM_UP + settings["jobs"]):
             time.sleep(random.uniform(*settings["gap"]))
             connection.execute(INSERT_AND_NOTIFY, [repr(clock()).encode()])
 
