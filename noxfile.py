@@ -241,6 +241,6 @@ def screenshots(session: nox.Session) -> None:
 
 @nox.session(default=False, requires=["dist"])
 def bench(session: nox.Session) -> None:
-    """The benchmarks, side by side and as ratios: nox -s bench -- quick."""
+    """The benchmarks, side by side and as ratios: nox -s bench -- quick; -- --help tells the rest."""
     session.install(*built(session), *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs, env={"PYTHONPATH": "tools"})

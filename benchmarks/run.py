@@ -1,7 +1,7 @@
 """The benchmarks: `nox -s bench`, or `nox -s bench -- quick`, or `nox -s bench -- quick drain sqlite`.
 
 Each suite prints tables. All that are compared were measured in one sitting, in turns; compare within a table only. What
-was found is kept in benchmarks/results/latest.json.
+was found is kept in benchmarks/results/latest.json, all rounds included.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import servers
 from harness.markdown import write_into
 from harness.overview import overview
-from harness.results import Results, load, machine, now
+from harness.results import LATEST, Results, load, machine, now
 from harness.sizes import Size
 from harness.stores import Stores
 from harness.tables import Table
@@ -50,7 +50,11 @@ def main() -> None:
         with Stores() as stores:
             soak(stores, options.minutes)
         return
-    results = load() if "report" in options.words else measure(options.words)
+    if "report" in options.words:
+        results = load(options.results)
+    else:
+        results = measure(options.words)
+        results.save(options.results)
     if options.markdown:
         write_into(options.markdown, results)
     if options.chart:
@@ -63,6 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("words", nargs="*", metavar="WORD", help=f"{words}; or suites: {', '.join(SUITES)}")
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="write the tables between the markers of a page")
     parser.add_argument("--chart", type=Path, metavar="SVG", help="draw the queues beside the raw limits")
+    parser.add_argument("--results", type=Path, metavar="JSON", default=LATEST, help="where to keep what was found")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long the soak takes (default: 10)")
     options = parser.parse_args()
     if unknown := set(options.words) - {*WORDS, *SUITES}:
@@ -71,7 +76,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(words: Sequence[str]) -> Results:
-    """Run what the words ask for; print and keep what is found."""
+    """Run what the words ask for; print and return what is found."""
     size: Size = "tiny" if "tiny" in words else "quick" if "quick" in words else "full"
     suites = [suite for suite in (*SUITES, "peers") if suite in words]
     if not suites or "all" in words:
@@ -89,7 +94,6 @@ def measure(words: Sequence[str]) -> Results:
     print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
     results.machine |= about
     results.date = now()
-    results.save()
     return results
 
 

@@ -36,9 +36,9 @@ class Results:
     machine: dict[str, str]
     tables: list[Table]
 
-    def save(self, path: Path = LATEST) -> None:
+    def save(self, path: Path) -> None:
         """Write them to a file."""
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1))
 
     def table(self, *keys: str) -> Table | None:
@@ -46,7 +46,7 @@ class Results:
         return next((table for key in keys for table in self.tables if table.key == key), None)
 
 
-def load(path: Path = LATEST) -> Results:
+def load(path: Path) -> Results:
     """Read what `save` wrote."""
     return msgspec.json.decode(path.read_bytes(), type=Results)
 

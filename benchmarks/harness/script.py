@@ -1,4 +1,4 @@
-"""What the scripts of subjects share: the command line, percentile-free answers, and several processes at once."""
+"""What the scripts of subjects share: the command line, a clock, and several processes at once."""
 
 from __future__ import annotations
 

@@ -78,9 +78,10 @@ class Stores:
     def redis_missing(self) -> str:
         """Why there is no Redis, or ""."""
         try:
-            return "" if self.redis_url else ""
+            self.redis_url  # noqa: B018 - it is started now, if it can be
         except RedisMissing as missing:
             return str(missing)
+        return ""
 
     @contextmanager
     def redis(self) -> Iterator[dict[str, Any]]:

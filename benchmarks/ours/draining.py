@@ -92,7 +92,7 @@ async def run_worker(settings: Settings, ready: Ready) -> tuple[float, float, fl
             worker.stop()
 
     async def stop_with_the_others() -> None:
-        while left.value > 0:
+        while left.value > 0:  # noqa: ASYNC110 - it is shared with other processes
             await asyncio.sleep(0.02)
         worker.stop()
 

@@ -52,27 +52,34 @@ class Shared:
 
 @dataclass
 class Seen:
-    """What the worker has seen.
+    """What the worker has seen; it takes no more memory for more jobs.
 
     Attributes:
-        ran: A byte for each number: whether that job has run.
-        done: How many have.
+        all_below: Every job with a smaller number has run.
+        beyond: Those that have run besides.
         twice: How many ran again.
         latencies: Milliseconds from dispatch to start, since the last note.
     """
 
-    ran: bytearray = field(default_factory=bytearray)
-    done: int = 0
+    all_below: int = 0
+    beyond: set[int] = field(default_factory=set)
     twice: int = 0
     latencies: list[float] = field(default_factory=list)
 
+    @property
+    def done(self) -> int:
+        """How many different jobs have run."""
+        return self.all_below + len(self.beyond)
+
     def run(self, job: Numbered) -> None:
         self.latencies.append((clock() - job.at) * 1000)
-        if job.number >= len(self.ran):
-            self.ran.extend(bytes(job.number + 1 - len(self.ran)))
-        self.twice += self.ran[job.number]
-        self.done += not self.ran[job.number]
-        self.ran[job.number] = 1
+        if job.number < self.all_below or job.number in self.beyond:
+            self.twice += 1
+        else:
+            self.beyond.add(job.number)
+        while self.all_below in self.beyond:
+            self.beyond.remove(self.all_below)
+            self.all_below += 1
 
 
 def produce(settings: Settings, shared: Shared) -> None:
@@ -121,7 +128,7 @@ async def run_worker(settings: Settings, shared: Shared) -> None:
         await noting
         worker.stop()
         await running
-    lost = shared.pushed.value - sum(seen.ran)
+    lost = shared.pushed.value - seen.done
     shared.said.put({"pushed": shared.pushed.value, "lost": lost, "run again": seen.twice})
 
 
@@ -135,6 +142,7 @@ async def note(settings: Settings, shared: Shared, seen: Seen) -> None:
         now, ran = clock(), seen.done - done
         if ran:
             last_job = now
+        if ran and not shared.all_pushed.is_set():  # what is left then is no steady load
             sample = {"at": now - start, "rate": ran / (now - before), "backlog": shared.pushed.value - seen.done}
             sample |= {f"p{percent}": percentile(latencies, percent) for percent in (50, 99)}
             shared.said.put(sample | {"worker_mb": resident(), "producer_mb": resident(shared.producer.value)})

@@ -115,7 +115,7 @@ def draining(settings: Settings, ready: Ready) -> tuple[float, float]:
 
 
 async def one_statement(settings: Settings, ready: Ready) -> tuple[float, float]:
-    turn = TURN.format(k=settings["k"])
+    turn = TURN.format(k=settings["k"]).encode()
     async with await connect(settings["dsn"]) as connection, connection.cursor(binary=True) as cursor:
         ready()
         start, done = clock(), "{}"
@@ -128,7 +128,7 @@ async def one_statement(settings: Settings, ready: Ready) -> tuple[float, float]
 
 
 async def two_statements(settings: Settings, ready: Ready) -> tuple[float, float]:
-    claim = CLAIM.format(k=settings["k"])
+    claim = CLAIM.format(k=settings["k"]).encode()
     async with await connect(settings["dsn"]) as connection, connection.cursor(binary=True) as cursor:
         ready()
         start = clock()
@@ -146,14 +146,14 @@ async def two_statements(settings: Settings, ready: Ready) -> tuple[float, float
 async def latency(settings: Settings) -> Any:
     """One idle process inserts and notifies; another listens and claims on one connection."""
     await set_up(settings["dsn"])
-    latencies: list[float] = []
+    claim, latencies = CLAIM.format(k=1).encode(), list[float]()
     async with await connect(settings["dsn"]) as connection, connection.cursor(binary=True) as cursor:
         await cursor.execute("LISTEN jobs", prepare=False)
         with beside(insert_now_and_then, settings):
             while len(latencies) < WARM_UP + settings["jobs"]:
                 async for _ in connection.notifies(timeout=1.0, stop_after=1):
                     pass
-                await cursor.execute(CLAIM.format(k=1))
+                await cursor.execute(claim)
                 for id, payload in await cursor.fetchall():
                     latencies.append((clock() - float(payload)) * 1000)
                     await cursor.execute(ACK, [f"{{{id}}}"])

@@ -6,6 +6,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from harness.processes import ROOT, Answer, ask
 from harness.script import clock
@@ -69,11 +70,11 @@ def first_job(stores: Stores) -> float:
         return milliseconds
 
 
-def rest(stores: Stores, workload: str, settings: dict[str, float]) -> Answer:
+def rest(stores: Stores, workload: str, settings: dict[str, Any]) -> Answer:
     with stores.postgresql() as place:
         asyncio.run(fill(place | {"jobs": settings.get("jobs", 0)}))
         return script(workload, place | settings)
 
 
-def script(workload: str, settings: dict[str, object]) -> Answer:
+def script(workload: str, settings: dict[str, Any]) -> Answer:
     return ask([sys.executable, str(ROOT / "ours" / "resting.py"), workload, json.dumps(settings)])
