@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -19,8 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(scope="session")
 def size(request: pytest.FixtureRequest) -> Size:
     """How much to measure."""
-    chosen: Size = request.config.getoption("--size")
-    return chosen
+    return cast("Size", request.config.getoption("--size"))
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,8 @@ async def two_statements(settings: Settings, ready: Ready) -> tuple[float, float
 async def latency(settings: Settings) -> Any:
     """One idle process inserts and notifies; another listens and claims on one connection."""
     await set_up(settings["dsn"])
-    claim, latencies = CLAIM.format(k=1).encode(), list[float]()
+    claim = CLAIM.format(k=1).encode()
+    latencies: list[float] = []
     async with await connect(settings["dsn"]) as connection, connection.cursor(binary=True) as cursor:
         await cursor.execute("LISTEN jobs", prepare=False)
         with beside(insert_now_and_then, settings):
