@@ -53,8 +53,7 @@ def main() -> None:
     if "report" in options.words:
         results = load(options.results)
     else:
-        results = measure(options.words)
-        results.save(options.results)
+        results = measure(options.words, options.results)
     if options.markdown:
         write_into(options.markdown, results)
     if options.chart:
@@ -75,8 +74,8 @@ def arguments() -> argparse.Namespace:
     return options
 
 
-def measure(words: Sequence[str]) -> Results:
-    """Run what the words ask for; print and return what is found."""
+def measure(words: Sequence[str], file: Path) -> Results:
+    """Run what the words ask for; print what is found, and keep it after each suite."""
     size: Size = "tiny" if "tiny" in words else "quick" if "quick" in words else "full"
     suites = [suite for suite in (*SUITES, "peers") if suite in words]
     if not suites or "all" in words:
@@ -90,10 +89,10 @@ def measure(words: Sequence[str]) -> Results:
                 print(f"{table}\n", flush=True)
                 results.tables.append(table)
             print(f"({suite}: {time.monotonic() - start:.0f} s)\n", flush=True)
-        about = stores.about()
-    print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
-    results.machine |= about
-    results.date = now()
+            results.date = now()
+            results.machine |= stores.about()
+            results.save(file)
+    print("\n".join(f"{name}: {value}" for name, value in results.machine.items()), flush=True)
     return results
 
 

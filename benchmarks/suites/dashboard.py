@@ -133,7 +133,7 @@ async def measure_all(server: PostgreSQL, jobs: int, failed: int, seconds: float
 def tables(stores: Stores, size: Size) -> Iterator[Table]:
     """Measure the database's share of a core, and that of the process that serves the pages."""
     jobs, failed, seconds = pick(
-        size, full=(1_000_000, 100_000, 60.0), quick=(100_000, 10_000, 5.0), tiny=(100, 10, 0.2)
+        size, full=(1_000_000, 100_000, 60.0), quick=(100_000, 10_000, 3.0), tiny=(100, 10, 0.2)
     )
     costs = asyncio.run(measure_all(stores.postgresql_server, jobs, failed, seconds))
     title = f"The dashboard: pages that refresh every {EVERY:g} s, {jobs:,} jobs and {failed:,} failed in PostgreSQL"

@@ -13,7 +13,7 @@ from harness.tables import Table, Target
 
 def tables(stores: Stores, size: Size) -> Iterator[Table]:
     """Measure one job at a time, 1,000 at a time, in a session's transaction, and from sixteen connections."""
-    rounds = pick(size, full=5, quick=2, tiny=1)
+    rounds = pick(size, full=5, quick=1, tiny=1)
     at = stores.postgresql
 
     def subject(name: str, script: str, workload: str, jobs: int, **settings: object) -> Subject:

@@ -19,7 +19,7 @@ def tables(stores: Stores, size: Size) -> Iterator[Table]:
 
 
 def at_setting(stores: Stores, size: Size, synchronous: str) -> Iterator[Table]:
-    rounds = pick(size, full=5, quick=2, tiny=1)
+    rounds = pick(size, full=5, quick=1, tiny=1)
     few = pick(size, full=5_000, quick=1_000, tiny=20)
     many = pick(size, full=100_000, quick=20_000, tiny=1_000)
 
