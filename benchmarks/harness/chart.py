@@ -8,9 +8,9 @@ from html import escape
 
 from harness.tables import figure
 
-WIDTH = 760
+WIDTH = 840
 STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #24292f }
+  text { font: 12px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 14px }
   .small { font-size: 11px; fill: #57606a }
   .ours { fill: #0969da; stroke: none } .raw { fill: #8c959f } .peer { fill: #c8a26b }
@@ -51,7 +51,8 @@ class Lines:
 
 def bar_chart(groups: Sequence[Bars]) -> str:
     """Draw groups of bars below each other, each with a scale of its own from zero."""
-    label, row, most = 300, 22, WIDTH - 300 - 80
+    label, row = 380, 22
+    most = WIDTH - label - 80
     drawn: list[str] = []
     y = 8
     for group in groups:
