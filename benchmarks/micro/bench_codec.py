@@ -11,7 +11,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from harness.sizes import Size, pick
-from lagoqueue._codec import HandlerTable, make_job, new_id
+from lagoqueue._codec import Delivery, HandlerTable, make_job, new_id
+from lagoqueue.job import Job
 from micro.python_codec import PythonCodec, PythonIds
 from micro.timing import repeat
 
@@ -99,7 +100,15 @@ def bench_delivery(benchmark: BenchmarkFixture, size: Size, codec: str, kind: st
     job = make_job(payload)
     if codec == "msgspec":
         calls(benchmark, size, msgspec.json.Decoder(type(payload)).decode, job.payload)
+    elif codec == "python":
+        python = PythonCodec()
+        python.add(job.name, object(), type(payload))
+        calls(benchmark, size, python.open, job)
     else:
-        table: PythonCodec | HandlerTable[object] = PythonCodec() if codec == "python" else HandlerTable()
+        table: HandlerTable[object] = HandlerTable()
         table.add(job.name, object(), type(payload))
-        calls(benchmark, size, table.open, job)
+
+        def opened(job: Job) -> Delivery[object]:
+            return table.open(Delivery(job))
+
+        calls(benchmark, size, opened, job)

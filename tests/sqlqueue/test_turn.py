@@ -16,9 +16,9 @@ from lagoqueue_sql import SQLQueue
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
 from tests.proxy import Proxy
+from tests.sqlqueue.gate import Gate
 from tests.sqlqueue.payloads import connect
 from tests.sqlqueue.processes import each_database, totals
-from tests.sqlqueue.test_thread import Gate
 
 database_url = each_database("sqlite", "postgresql", "mariadb")
 server_url = each_database("postgresql", "mariadb")
