@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lagoqueue import Job
+from lagoqueue import Job, Settlement
 from lagoqueue_sql import SQLQueue
 
 VALUES: dict[str, Any] = {
@@ -106,3 +106,18 @@ async def test_postgresql_reads_indexes_and_sorts_nothing(postgres_url: str) -> 
                 assert f"Seq Scan on {queue._schema.jobs.name}" not in plan, plan
                 assert "Sort" not in plan, plan
                 assert index in plan, plan
+
+
+async def test_postgresql_plans_a_turn_once(postgres_url: str) -> None:
+    """And from the index, though the table was empty when it did."""
+    async with SQLQueue(postgres_url, wakeup="poll") as queue:
+        await queue.setup()
+        await queue.push(Job("first", "Example", b"{}"))
+        jobs = [await queue.pop()]
+        await queue.push_many([Job(f"{n}", "Example", b"{}") for n in range(40)])
+        for _ in range(40):
+            jobs = (await queue.turn([Settlement(job, "ack") for job in jobs], 1)).jobs
+            assert len(jobs) == 1
+        counted = "SELECT sum(custom_plans) FROM pg_prepared_statements WHERE strpos(statement, 'acked') > 0"
+        ((custom,),) = await queue._run(lambda link, now: link.rows(counted, {}))
+        assert custom == 0
