@@ -110,7 +110,7 @@ async def test_postgresql_reads_indexes_and_sorts_nothing(postgres_url: str) -> 
 
 async def test_postgresql_plans_a_turn_once(postgres_url: str) -> None:
     """And from the index, though the table was empty when it did."""
-    async with SQLQueue(postgres_url, wakeup="poll") as queue:
+    async with SQLQueue(postgres_url) as queue:
         await queue.setup()
         await queue.push(Job("first", "Example", b"{}"))
         jobs = [await queue.pop()]
@@ -121,3 +121,17 @@ async def test_postgresql_plans_a_turn_once(postgres_url: str) -> None:
         counted = "SELECT sum(custom_plans) FROM pg_prepared_statements WHERE strpos(statement, 'acked') > 0"
         ((custom,),) = await queue._run(lambda link, now: link.rows(counted, {}))
         assert custom == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"), [({}, "off"), ({"wakeup": "poll"}, "on"), ({"prepared_statements": False}, "on")]
+)
+async def test_postgresql_settings_stay_out_of_sessions_that_a_pooler_hands_round(
+    postgres_url: str, options: dict[str, Any], shown: str
+) -> None:
+    async with SQLQueue(postgres_url, **options) as queue:
+        await queue.setup()
+        await queue.push(Job("first", "Example", b"{}"))
+        await queue.pop()
+        ((found,),) = await queue._run(lambda link, now: link.rows("SHOW enable_seqscan", {}))
+        assert found == shown

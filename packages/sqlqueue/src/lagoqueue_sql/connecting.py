@@ -65,7 +65,10 @@ def to_database(url: sa.URL, options: Options) -> Database:
             from lagoqueue_sql.dialects.postgresql import PostgreSQL
 
             prepared = options.prepared_statements is not False
-            return PostgreSQL(url, connect_args=connect_args, timeout=timeout, prepared_statements=prepared)
+            own = options.wakeup != "poll"  # behind a pooler, to which one says so, others would get our settings
+            return PostgreSQL(
+                url, connect_args=connect_args, timeout=timeout, prepared_statements=prepared, own_session=own
+            )
         case "mysql" | "mariadb":
             _refuse(options, "MySQL", "synchronous", "busy_timeout", "prepared_statements")
             _refuse_notify(options, "MySQL")

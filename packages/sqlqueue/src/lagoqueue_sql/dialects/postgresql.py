@@ -115,7 +115,13 @@ class PostgreSQL(Database):
     checks: ClassVar[Sequence[Check]] = CHECKS
 
     def __init__(
-        self, url: sa.URL, *, connect_args: Mapping[str, Any], timeout: float, prepared_statements: bool
+        self,
+        url: sa.URL,
+        *,
+        connect_args: Mapping[str, Any],
+        timeout: float,
+        prepared_statements: bool,
+        own_session: bool,
     ) -> None:
         self._url = url.set(drivername="postgresql+psycopg")
         self.statements = PostgreSQLStatements()
@@ -123,6 +129,7 @@ class PostgreSQL(Database):
         self.errors = (psycopg.Error,)
         self._timeout = self.patience = timeout
         self._prepared = prepared_statements
+        self._fixes_plans = prepared_statements and own_session
         # What a lost connection had locked would stay so until the server notices, which may take hours.
         self._begin = f"BEGIN; SET LOCAL idle_in_transaction_session_timeout = {max(1, int(timeout * 1000))}"
         self._engine = sa.create_engine("postgresql+psycopg://", creator=self._connect_for_ddl, poolclass=sa.NullPool)
@@ -230,13 +237,13 @@ class PostgreSQL(Database):
         return len(jobs)
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
-        _fix_plans(link)
+        self._fix_plans(link)
         return link.rows(sql.claim, values | {"levels": _levels(levels)})
 
     def turn(
         self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
     ) -> tuple[Collection[Key], Sequence[Row]]:
-        _fix_plans(link)
+        self._fix_plans(link)
         more = {"levels": _levels(levels), "batch": as_json([key_item(key) for key in acks]), "expected": len(acks)}
         rows = link.rows(sql.turn, values | more)
         claimed = [row for row in rows if row[ATTEMPTS] is not None]
@@ -244,6 +251,12 @@ class PostgreSQL(Database):
             return acks, claimed
         told = [row for row in rows if row[ATTEMPTS] is None and row[SEQ] is not None]
         return {(row[0], row[SEQ], row[1]) for row in told}, claimed
+
+    def _fix_plans(self, link: Link) -> None:
+        """Let each statement be planned once, and from its index, from a connection's first claim on."""
+        if self._fixes_plans and isinstance(link, PlannedLink) and not link.fixed:
+            link.connection.execute(FIXED_PLANS, prepare=False)
+            link.fixed = True
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
         return link.rows(sql.reclaim, values)
@@ -298,13 +311,6 @@ class PostgreSQL(Database):
         if isinstance(error, psycopg.OperationalError):
             return f"{self._name} could not be reached, or stopped answering"
         return f"{self._name} refused"
-
-
-def _fix_plans(link: Link) -> None:
-    """Let each statement be planned once, and from its index, from a connection's first claim on."""
-    if isinstance(link, PlannedLink) and not link.fixed:
-        link.connection.execute(FIXED_PLANS, prepare=False)
-        link.fixed = True
 
 
 def _levels(levels: Sequence[Level]) -> str:
