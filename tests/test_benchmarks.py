@@ -21,7 +21,8 @@ def test_the_command_prints_keeps_and_writes_tables(tmp_path: Path) -> None:
     page, results = tmp_path / "page.md", tmp_path / "results" / "latest.json"
     page.write_text("before\n<!-- tables -->\n<!-- end of tables -->\nafter\n")
     command = [sys.executable, str(ROOT / "run.py"), "tiny", "micro", f"--results={results}", f"--markdown={page}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    environment = os.environ | {"PYTHONPATH": str(ROOT.parent / "tools")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     assert "MemoryQueue, push+pop+ack" in done.stdout
     assert "| MemoryQueue, push+pop+ack |" in page.read_text()
