@@ -42,6 +42,6 @@ def test_subjects_in_processes_make_a_table() -> None:
 
 def test_a_subject_that_fails_is_a_row_that_says_so() -> None:
     with Stores() as stores:
-        broken = Subject("broken", "raw/sqlite", "no_such_workload", stores.nothing)
+        broken = Subject("broken", "raw/sqlite", "no_such_workload", stores.sqlite)
         table = latencies("key", "A table", [Entry(broken)], rounds=1)
     assert "broken: failed: KeyError: 'no_such_workload'" in str(table)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from harness.processes import Answer, Subject, SubjectFailed, round_robin
-from harness.tables import Row, Table, Target
+from harness.tables import Row, Table, Target, figure
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,6 @@ def latencies(key: str, title: str, entries: Sequence[Entry], rounds: int, note:
     return table
 
 
-def figures(key: str, title: str, unit: str, entries: Sequence[Entry], name: str, rounds: int, note: str = "") -> Table:
-    """Run subjects in turns; return the figure that each answers under a name."""
-    table = Table(key, title, unit, note=note)
-    for entry, answers in in_turns(entries, rounds):
-        row = Row(entry.subject.name, against=entry.against, target=entry.target)
-        if isinstance(answers, SubjectFailed):
-            row.remark = f"failed: {answers}"
-        else:
-            row.values = [answer[name] for answer in answers]
-        table.rows.append(row)
-    return table
-
-
 def in_turns(entries: Sequence[Entry], rounds: int) -> list[tuple[Entry, list[Answer] | SubjectFailed]]:
     """Run the subjects in turns; return what they answered beside their entries."""
     answers = round_robin([entry.subject for entry in entries], rounds)
@@ -81,8 +69,12 @@ def in_turns(entries: Sequence[Entry], rounds: int) -> list[tuple[Entry, list[An
 
 
 def remark(answers: Sequence[Answer]) -> str:
-    """Return what a subject says of itself: its version, its setting and its delivery."""
-    return "; ".join(str(answers[0][name]) for name in ("version", "setting", "delivery") if name in answers[0])
+    """Return what a subject says of itself: its version, setting and delivery, and its processor time for each job."""
+    said = [str(answers[0][name]) for name in ("version", "setting", "delivery") if name in answers[0]]
+    if "processor_seconds" in answers[0]:
+        micros = median([answer["processor_seconds"] / answer["jobs"] * 1e6 for answer in answers])
+        said.append(f"{figure(micros)} µs of the worker's processor time a job")
+    return "; ".join(said)
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

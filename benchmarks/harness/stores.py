@@ -95,11 +95,6 @@ class Stores:
         with tempfile.TemporaryDirectory() as folder:
             yield {"file": str(Path(folder) / "jobs.db")}
 
-    @contextmanager
-    def nothing(self) -> Iterator[dict[str, Any]]:
-        """Give nothing: the subject needs no store."""
-        yield {}
-
     def about(self) -> dict[str, str]:
         """Return the versions and settings of the servers that have been started."""
         found: dict[str, str] = {}
