@@ -22,7 +22,7 @@ NOTE = (
 def tables(stores: Stores, size: Size) -> Iterator[Table]:
     """Measure one process, with the raw loops of the same batch sizes."""
     rounds = pick(size, full=5, quick=1, tiny=1)
-    few, some, many = pick(size, full=(3_000, 20_000, 100_000), quick=(1_000, 5_000, 30_000), tiny=(20, 50, 200))
+    few, some, many = pick(size, full=(3_000, 20_000, 100_000), quick=(600, 4_000, 30_000), tiny=(20, 50, 200))
     at = stores.postgresql
 
     def raw(name: str, variant: str, k: int, jobs: int) -> Subject:

@@ -19,7 +19,7 @@ def tables(stores: Stores, size: Size) -> Iterator[Table]:
     def subject(name: str, script: str, workload: str, jobs: int, **settings: object) -> Subject:
         return Subject(name, script, workload, at, {"jobs": jobs, **settings})
 
-    jobs = pick(size, full=5_000, quick=1_000, tiny=20)
+    jobs = pick(size, full=5_000, quick=600, tiny=20)
     raw = "raw psycopg, INSERT"
     yield rates(
         "enqueue_one",
@@ -62,7 +62,7 @@ def tables(stores: Stores, size: Size) -> Iterator[Table]:
         rounds,
     )
 
-    jobs = pick(size, full=16_000, quick=3_200, tiny=32)
+    jobs = pick(size, full=16_000, quick=1_600, tiny=32)
     silent = 'lagoqueue, wakeup="poll"'
     yield rates(
         "producers",

@@ -15,7 +15,7 @@ from suites.drain import BEST, NOTE
 def tables(stores: Stores, size: Size) -> Iterator[Table]:
     """Measure pushes and a drain."""
     rounds = pick(size, full=5, quick=1, tiny=1)
-    few, many = pick(size, full=(3_000, 50_000), quick=(500, 10_000), tiny=(20, 200))
+    few, many = pick(size, full=(3_000, 50_000), quick=(300, 5_000), tiny=(20, 200))
     raw = "raw PyMySQL, INSERT"
     yield rates(
         "mariadb_enqueue_one",
