@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 from lagoqueue._codec import new_id
 from lagoqueue._time import Seconds
 from lagoqueue.backoff import exponential
@@ -103,5 +101,7 @@ __all__ = [
 
 def __getattr__(name: str) -> str:
     if name == "__version__":
+        from importlib import metadata  # a third of what importing this package would take
+
         return metadata.version("lagoqueue-core")
     raise AttributeError(f"module 'lagoqueue' has no attribute {name!r}")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-
 from lagoqueue_sql.failed import SQLFailedJobs
 from lagoqueue_sql.inspector import SQLInspector
 from lagoqueue_sql.queue import SQLQueue
@@ -14,5 +12,7 @@ __all__ = ["SQLFailedJobs", "SQLInspector", "SQLQueue", "SyncSQLQueue"]
 
 def __getattr__(name: str) -> str:
     if name == "__version__":
+        from importlib import metadata
+
         return metadata.version("lagoqueue-sql")
     raise AttributeError(f"module 'lagoqueue_sql' has no attribute {name!r}")
