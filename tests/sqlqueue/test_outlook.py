@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import psycopg
 import pytest
@@ -12,7 +12,8 @@ import pytest_asyncio
 from lagoqueue import Job, QueueEmpty
 from lagoqueue.testing import ManualClock
 from lagoqueue_sql import SQLQueue
-from lagoqueue_sql.outlook import Level, Outlook
+from lagoqueue_sql import outlook as outlook_module
+from lagoqueue_sql.outlook import Arrival, Level, Outlook
 
 SECOND = 1_000_000
 
@@ -67,18 +68,34 @@ def test_a_claim_moves_the_floor_and_a_short_one_empties_the_level(outlook: Outl
 
 def test_a_push_of_this_process_is_due_at_once_and_lowers_the_floor_when_it_has_to(outlook: Outlook) -> None:
     outlook.claimed(outlook.due_levels(["a"]), [("a", 0, 950 * SECOND, 7)], short=True)
-    outlook.expect("a", 0)
+    outlook.expect(Arrival("a", 0))
     assert outlook.due_levels(["a"]) == [Level("a", 0, 950 * SECOND, 7)]
-    outlook.expect("a", 0, 10 * SECOND)
+    outlook.expect(Arrival("a", 0, 10 * SECOND))
     assert outlook.due_levels(["a"]) == [Level("a", 0, 10 * SECOND)]
 
 
 def test_a_delayed_push_leaves_room_for_one_that_is_due_now(outlook: Outlook) -> None:
-    outlook.expect("b", 0, 2000 * SECOND)
+    outlook.expect(Arrival("b", 0, 2000 * SECOND))
     assert outlook.due_levels(["b"]) == []
-    outlook.expect("b", 0)
+    outlook.expect(Arrival("b", 0))
     (level,) = outlook.due_levels(["b"])
     assert level.floor <= 1000 * SECOND
+
+
+def test_a_push_with_a_delay_is_due_after_it(outlook: Outlook, clock: ManualClock) -> None:
+    outlook.expect(Arrival("b", 0, delay=30 * SECOND))
+    assert outlook.due_levels(["b"]) == []
+    assert outlook.next_due(["b"]) == clock.monotonic() + 30
+    clock.advance(30)
+    assert [level.queue for level in outlook.due_levels(["b"])] == ["b"]
+
+
+def test_a_claim_a_little_early_does_not_forget_what_it_came_for(outlook: Outlook, clock: ManualClock) -> None:
+    clock.advance(59.999)
+    asked = outlook.due_levels(["a"])
+    assert Level("a", 5, 1000 * SECOND) in asked
+    outlook.claimed(asked, [], short=True)
+    assert outlook.next_due(["a"]) == pytest.approx(clock.monotonic() + 0.001)
 
 
 def test_news_from_elsewhere_makes_every_known_level_worth_a_claim(outlook: Outlook) -> None:
@@ -91,6 +108,27 @@ def test_a_look_raises_the_floor_of_a_level_that_it_found_empty(outlook: Outlook
     outlook.saw(["a"], [], 1010 * SECOND, clock.monotonic(), 0.001)
     outlook.stir()
     assert outlook.due_levels(["a"]) == [Level("a", 5, 1010 * SECOND), Level("a", 0, 1010 * SECOND)]
+
+
+async def test_a_job_that_is_known_to_come_due_waits_for_no_look(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it is until the next look can be afforded."""
+    monkeypatch.setattr(outlook_module, "SHARE", 1_000_000)
+    clock = ManualClock()
+    async with SQLQueue(postgres_url, _clock=clock) as queue:
+        await queue.setup()
+
+        async def comes(back: Awaitable[object]) -> Job:
+            pop = asyncio.create_task(queue.pop(600))
+            await asyncio.sleep(0.02)
+            await back
+            await clock.elapse(0.6)  # less than until a pop looks by itself
+            return await asyncio.wait_for(pop, 5)
+
+        job = await comes(queue.push(Job("a", "Example", b"{}"), delay=0.4))
+        await comes(queue.push_many([Job("b", "Example", b"{}")], delay=0.4))
+        await comes(queue.nack(job, retry_after=0.4))
 
 
 # --- What appears behind a floor ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from lagoqueue._time import Clock
 from lagoqueue.job import Job
 from lagoqueue_sql.database import Database
 from lagoqueue_sql.link import Link, Row
-from lagoqueue_sql.outlook import Level, Outlook
+from lagoqueue_sql.outlook import Arrival, Level, Outlook
 from lagoqueue_sql.rows import Key, duration, reserved_jobs
 from lagoqueue_sql.schema import RECEIPT
 from lagoqueue_sql.statements import Statements
@@ -138,8 +138,12 @@ class Claimer:
 
     def again(self, labels: Sequence[str]) -> float:
         """Return when there may be something to claim that is not there now, on the clock's monotonic time."""
-        due = self.outlook.next_due(labels) if self.outlook.is_certain(labels) else self.outlook.look_at(labels)
-        return self._next_sweep if due is None else min(due, self._next_sweep)
+        instants = [self._next_sweep]
+        if (due := self.outlook.next_due(labels)) is not None:
+            instants.append(due)
+        if not self.outlook.is_certain(labels):
+            instants.append(self.outlook.look_at(labels))
+        return min(instants)
 
     def _reserve(
         self,
@@ -174,8 +178,8 @@ class Claimer:
             self._swept = 0
             self._next_full_sweep = clock + FULL_SWEEP
         self._next_sweep = clock + self._sweep_every
-        for queue, priority, at in self._database.reclaim(link, self._sql, {"now": self._now(), "since": self._swept}):
-            self.outlook.expect(queue, priority, at)
+        for row in self._database.reclaim(link, self._sql, {"now": self._now(), "since": self._swept}):
+            self.outlook.expect(Arrival(*row))
         self._swept = max(0, self.outlook.store_time() - _MARGIN)
 
 

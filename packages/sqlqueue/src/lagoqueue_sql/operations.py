@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from lagoqueue._time import Clock
+from lagoqueue._time import Clock, to_seconds
 from lagoqueue.errors import OutcomeUnknown
 from lagoqueue.job import Job
 from lagoqueue.queue import Settlement
@@ -18,6 +18,7 @@ from lagoqueue_sql.claim import Claim, Claimer, new_token
 from lagoqueue_sql.database import Database, Mode
 from lagoqueue_sql.keeper import SQLKeeper
 from lagoqueue_sql.link import Link
+from lagoqueue_sql.outlook import Arrival
 from lagoqueue_sql.pusher import Pusher
 from lagoqueue_sql.rows import Key, duration
 from lagoqueue_sql.settle import Endings, extend, settle
@@ -74,10 +75,10 @@ class Operations:
 
     # --- Arrivals ------------------------------------------------------------------------------------
 
-    def arrived(self, jobs: Iterable[tuple[str, int, int | None]], told: bool = False) -> None:
-        """Jobs came to wait, given as queue, priority and instant; wake who waits, others only unless they were told."""
-        for queue, priority, at in jobs:
-            self.outlook.expect(queue, priority, at)
+    def arrived(self, jobs: Iterable[Arrival], told: bool = False) -> None:
+        """Jobs came to wait; wake who waits, others only unless they were told."""
+        for arrival in jobs:
+            self.outlook.expect(arrival)
         self._bell.ring()
         if not told:
             self._chores.notify()
@@ -85,7 +86,7 @@ class Operations:
     def retried(self, jobs: Sequence[tuple[str, int]]) -> None:
         """Failed jobs wait again, given as queue and priority."""
         self._chores.counts.retried(queue for queue, _ in jobs)
-        self.arrived((queue, priority, None) for queue, priority in jobs)
+        self.arrived(Arrival(queue, priority) for queue, priority in jobs)
 
     # --- Claim ----------------------------------------------------------------------------------------
 
@@ -169,7 +170,7 @@ class Operations:
         """Release what a cancelled pop had reserved, as if it had never been."""
         releases = Endings([Settlement(job, "release") for job in found.jobs])
         settle(self._database, link, self._sql, releases, now=self._now())
-        self.arrived((job.queue, job.priority, None) for job in found.jobs)
+        self.arrived(Arrival(job.queue, job.priority) for job in found.jobs)
 
     def give_turn_back(self, link: Link, turned: Turned) -> None:
         """Release what a cancelled turn had reserved; what it settled is settled."""
@@ -206,9 +207,12 @@ class Operations:
             done = [settlement for settlement in settlements if id(settlement) not in gone]
         if done:
             self._chores.counts.settled(done)
-        back = [each.job for each in done if each.action in ("nack", "release")]
+        back = [each for each in done if each.action in ("nack", "release")]
         if back:
-            self.arrived((job.queue, job.priority, None) for job in back)
+            self.arrived(
+                Arrival(each.job.queue, each.job.priority, delay=duration(to_seconds(each.delay, "delay")))
+                for each in back
+            )
 
     def extend(self, store: Store, jobs: Sequence[Job]) -> list[Job]:
         """Let reservations run for a full visibility timeout from now; return the lost ones."""

@@ -40,6 +40,15 @@ class Level(NamedTuple):
     floor_seq: int = 0
 
 
+class Arrival(NamedTuple):
+    """A job that comes to wait: where, and its instant; without one it is due `delay` microseconds from about now."""
+
+    queue: str
+    priority: int
+    at: int | None = None
+    delay: int = 0
+
+
 Key = tuple[str, int]
 Floor = tuple[int, int]
 
@@ -61,7 +70,7 @@ class Outlook:
 
     def store_time(self) -> int:
         """Return about what the store's clock shows now."""
-        return int(self._clock.monotonic() * 1_000_000) + self._offset
+        return round(self._clock.monotonic() * 1_000_000) + self._offset
 
     def is_stale(self, labels: Sequence[str]) -> bool:
         """Tell whether a look is due before the next claim under these labels."""
@@ -105,7 +114,7 @@ class Outlook:
             cost: Seconds that the look took.
         """
         ended = self._clock.monotonic()
-        self._offset = now - int(at * 1_000_000)
+        self._offset = now - round(at * 1_000_000)
         self._certain.update(labels)
         for label in labels:
             self._look_at[label] = ended + (SHARE * cost if self._look_every else 0.0)
@@ -120,13 +129,14 @@ class Outlook:
             self._due[queue, priority] = first
             self._floors[queue, priority] = min(first, now), 0
 
-    def expect(self, queue: str, priority: int, at: int | None = None) -> None:
-        """A job comes to wait in a level, at the given instant or at about now."""
+    def expect(self, arrival: Arrival) -> None:
+        """A job comes to wait."""
+        queue, priority, at, delay = arrival
         key = queue, priority
         known = self._floors.get(key)
         if at is None:  # a floor was the store's time once, so what comes now is not before it
-            at = 0 if known is None else known[0]
-            self._floors[key] = known or (0, 0)
+            floor = self._floors[key] = known or (0, 0)
+            at = self.store_time() + delay if delay else floor[0]
         else:
             self._floors[key] = min((at, 0), known or (self.store_time(), 0))
         self._due[key] = min(at, self._due.get(key, at))
@@ -148,7 +158,7 @@ class Outlook:
         Args:
             asked: The levels it was to look in.
             taken: What it took.
-            short: It took less than it might have, so the levels it asked hold no more.
+            short: It took less than it might have, so the levels it asked hold no more that is due.
         """
         last: dict[Key, Floor] = {}
         for queue, priority, at, seq in taken:
@@ -158,5 +168,7 @@ class Outlook:
         self._floors.update(last)
         if short:
             for level in asked:
-                self._due.pop((level.queue, level.priority), None)
+                key = level.queue, level.priority
+                if self._due.get(key, 0) <= self.store_time():  # it may have been asked a little early
+                    self._due.pop(key, None)
                 self._certain.discard(level.queue)

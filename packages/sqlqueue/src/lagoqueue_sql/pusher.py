@@ -11,6 +11,7 @@ from lagoqueue.job import Job
 from lagoqueue_sql.chores import QueueChores
 from lagoqueue_sql.database import Database, Mode, Trouble
 from lagoqueue_sql.link import Link
+from lagoqueue_sql.outlook import Arrival
 from lagoqueue_sql.push import push_many
 from lagoqueue_sql.rows import to_micros
 from lagoqueue_sql.statements import Statements
@@ -22,8 +23,8 @@ TOGETHER = 1000
 BYTES_TOGETHER = 1_000_000
 """Bytes of payload after which the next job goes with the next ones."""
 
-Arrived = Callable[[Iterable[tuple[str, int, int | None]], bool], object]
-"""Told the queue, priority and instant of what was pushed, and whether other processes were woken already."""
+Arrived = Callable[[Iterable[Arrival], bool], object]
+"""Told what was pushed, and whether other processes were woken already."""
 
 
 class Push(NamedTuple):
@@ -70,7 +71,10 @@ class Pusher:
         self._chores.counts.pushed(job.queue for job in jobs[:stored])
         timed = delay is None
         levels = {(job.queue, job.priority, job.available_at if timed else None) for job in jobs}
-        self._arrived(((queue, each, None if at is None else to_micros(at)) for queue, each, at in levels), False)
+        self._arrived(
+            (Arrival(queue, each, None if at is None else to_micros(at), delay or 0) for queue, each, at in levels),
+            False,
+        )
         return stored
 
     # --- Jobs that were pushed one by one ---------------------------------------------------------------
@@ -93,7 +97,7 @@ class Pusher:
             return error
         if new:
             self._chores.counts.pushed((row["queue"],))
-        self._arrived(((row["queue"], row["priority"], row["available_at"]),), wakes and new)
+        self._arrived((_arrival(row),), wakes and new)
         return _outcome(push, new)
 
     def _push_each(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
@@ -106,7 +110,7 @@ class Pusher:
                 return [self._push_one(store, push) for push in pushes]
             return [error] * len(pushes)
         self._chores.counts.pushed(row["queue"] for row, stored in zip(rows, new, strict=True) if stored)
-        self._arrived({(row["queue"], row["priority"], row["available_at"]) for row in rows}, False)
+        self._arrived({_arrival(row) for row in rows}, False)
         return [_outcome(push, stored) for push, stored in zip(pushes, new, strict=True)]
 
     def _is_refused(self, error: Exception) -> bool:
@@ -115,6 +119,10 @@ class Pusher:
             return True
         cause = error.__cause__
         return isinstance(cause, self._database.errors) and self._database.trouble(cause) is Trouble.REFUSED
+
+
+def _arrival(row: dict[str, Any]) -> Arrival:
+    return Arrival(row["queue"], row["priority"], row["available_at"], row["delay"])
 
 
 def _outcome(push: Push, new: bool) -> bool | Exception:
