@@ -72,6 +72,7 @@ cdef Py_ssize_t action_at = offset_of(Settlement, "action")
 
 cdef int longest_id = _MAX_ID, longest_name = _MAX_NAME, longest_label = _MAX_LABEL
 cdef long long highest_priority = _MAX_PRIORITY
+cdef object no_attempts = 0
 
 
 cdef inline object blank_job():
@@ -122,6 +123,7 @@ cdef object check(object job):
             and type(priority) is int
             and overflow == 0
             and -highest_priority <= number <= highest_priority
+            and field(job, attempts_at) is no_attempts
             and field(job, available_at_at) is None
             and type(headers) is dict
             and PyDict_Size(headers) == 0

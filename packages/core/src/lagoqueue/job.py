@@ -17,6 +17,8 @@ MAX_ID = 200
 MAX_NAME = 200
 MAX_LABEL = 100
 MAX_PRIORITY = 2**31 - 1
+MAX_ATTEMPTS = 2**30
+"""Of a job that is pushed: stores keep 32 bits, and each delivery adds one."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -28,7 +30,7 @@ class Job(msgspec.Struct, frozen=True):
         id: Unique among live jobs; a UUIDv7 unless given. At most 200 characters.
         name: Routing key, the payload type's name (see `job_name`). At most 200 characters.
         payload: The payload as JSON.
-        attempts: Deliveries so far, this one included; 0 before the first.
+        attempts: Deliveries so far, this one included; 0 before the first. At most 2**30 when it is pushed.
         available_at: Earliest delivery, aware UTC; None means as soon as it is pushed.
         queue: Label of the queue that it waits in. At most 100 characters.
         priority: A larger one runs sooner; within 32 bits, signed.
@@ -114,6 +116,8 @@ def check_job(job: Job) -> None:
         raise InvalidJob(f"a job's payload must be bytes, not {type(job.payload).__name__}")
     if type(job.priority) is not int or abs(job.priority) > MAX_PRIORITY:
         raise InvalidJob(f"a job's priority must be an int within 32 bits, not {job.priority!r}")
+    if type(job.attempts) is not int or not 0 <= job.attempts <= MAX_ATTEMPTS:
+        raise InvalidJob(f"a job's attempts must be an int from 0 to {MAX_ATTEMPTS}, not {job.attempts!r}")
     if job.available_at is not None and job.available_at.utcoffset() is None:
         raise InvalidJob(f"a job's available_at must be aware, but {job.available_at!r} has no time zone")
     for key, value in job.headers.items():

@@ -32,6 +32,10 @@ BAD: dict[str, dict[str, Any]] = {
     "a low priority": {"priority": -MAX_PRIORITY - 1},
     "a fractional priority": {"priority": 1.5},
     "a boolean priority": {"priority": True},
+    "more attempts than fit": {"attempts": 2**70},
+    "negative attempts": {"attempts": -1},
+    "fractional attempts": {"attempts": 1.5},
+    "boolean attempts": {"attempts": True},
     "a naive instant": {"available_at": datetime(2026, 1, 1)},  # noqa: DTZ001 - the point of it
     "NUL in a header": {"headers": {"k": "a\x00"}},
     "NUL in a header's key": {"headers": {"\x00": "v"}},
