@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from lagoqueue import DriverError, Job, Settlement
+from lagoqueue.testing import ManualClock
 from lagoqueue_sql import SQLQueue
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
@@ -142,3 +143,15 @@ async def test_a_cancelled_turn_gives_back_what_it_reserved_and_has_settled_the_
     (b,) = await queue.pop_many(5)
     assert (b.id, b.attempts) == ("b", 1)
     assert await queue.settle(acks([a])) == [a]
+
+
+async def test_what_a_turn_acks_is_not_given_to_anybody_again(database_url: str) -> None:
+    """Although it expired, and this turn is the first to look for that."""
+    clock = ManualClock()
+    async with SQLQueue(database_url, visibility_timeout=10, _clock=clock) as queue:
+        await queue.setup()
+        await queue.push_many(some("a", "b"))
+        a = await queue.pop()
+        clock.advance(11)
+        turn = await queue.turn(acks([a]), 5)
+        assert (ids(turn.jobs), turn.lost) == (["b"], [])

@@ -79,6 +79,7 @@ class Claimer:
         worker: str | None,
         token: str,
         thorough: bool,
+        sweep: bool,
         acks: Sequence[Key] = (),
     ) -> Claim:
         """Reserve up to `limit` due jobs in the contract's order.
@@ -90,24 +91,28 @@ class Claimer:
             worker: Who claims, if a worker does.
             token: The random part of the receipts; new for each call.
             thorough: When nothing is found, make sure that nothing is there.
-            acks: Reservations to end with the same statement, where the database can.
+            sweep: First let expired reservations go.
+            acks: Reservations to end: with the same statement where the database can, but before a sweep, so that
+                what took longer than its reservation is not done again.
         """
-        swept = self.sweep_is_due()
-        if swept:
+        acked: Collection[Key] = ()
+        if sweep:
+            if acks:
+                acked, acks = self._database.ack(link, self._sql, acks), ()
             self._sweep(link)
         self.hear(link)
         looked = self.outlook.is_stale(labels)
         if looked:
             self.look(link, labels)
-        acked, rows = self._reserve(link, labels, limit, worker, token, acks)
-        if not rows and ((thorough and not (swept and looked)) or self._should_look(labels)):
+        ended, rows = self._reserve(link, labels, limit, worker, token, acks)
+        if not rows and ((thorough and not (sweep and looked)) or self._should_look(labels)):
             if thorough:
                 self._sweep(link)
             self.look(link, labels)
             _, rows = self._reserve(link, labels, limit, worker, token)
             looked = True
         waits = [(row[QUEUE], row[RESERVED_AT] - row[AVAILABLE_AT]) for row in rows]
-        return Claim(reserved_jobs(rows, token), self.again(labels), looked, waits, acked)
+        return Claim(reserved_jobs(rows, token), self.again(labels), looked, waits, acked or ended)
 
     def _should_look(self, labels: Sequence[str]) -> bool:
         """Tell whether more may be known after a look, and it can be afforded."""

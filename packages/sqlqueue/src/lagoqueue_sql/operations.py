@@ -145,19 +145,21 @@ class Operations:
         """Settle and claim, after giving back what claims reserved whose answer was lost."""
         token = new_token()
         endings = Endings(settlements, self._unsure)
+        sweep = self._claimer.sweep_is_due()
+        several = not endings.only_acks or (sweep and bool(endings.acks))
 
         def turn(link: Link) -> Turned:
             for lost in self._lost_tokens:
                 link.count(self._sql.give_back, {"receipt": lost})
             held = endings.end_others(self._database, link, self._sql, self._now())
             found = self._claimer.claim(
-                link, labels, limit, worker=worker, token=token, thorough=thorough, acks=endings.acks
+                link, labels, limit, worker=worker, token=token, thorough=thorough, sweep=sweep, acks=endings.acks
             )
             held.update(found.acked, endings.acked_before(link, self._sql, found.acked))
             return Turned(found, endings.lost(held))
 
         try:
-            turned = store.run(turn, self._database.claim_mode if endings.only_acks else Mode.ATOMIC)
+            turned = store.run(turn, Mode.ATOMIC if several else self._database.claim_mode)
         except OutcomeUnknown:
             self._lost_tokens.add(token)
             self._unsure.update(endings.keys)
