@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.orm import Session
 
 from lagoqueue import DriverError, DuplicateJob, InvalidJob, Job, OutcomeUnknown, QueueClosed
 from lagoqueue_sql import SQLQueue
@@ -71,6 +73,32 @@ async def test_a_duplicate_is_its_own_callers_alone(database_url: str) -> None:
         assert [each for each in outcomes if not isinstance(each, DuplicateJob)] == [True, True, False, True, False]
         assert await left(queue) == ["old", "a", "b", "c"]
     assert totals(database_url)["pushed"] == 4
+
+
+async def test_an_id_that_came_from_elsewhere_meanwhile_is_not_taken_for_stored_here(mariadb_url: str) -> None:
+    """Its row is younger than those of the group, which had to wait for another transaction."""
+    engine = sa.create_engine(mariadb_url, poolclass=sa.NullPool)
+    async with opened(mariadb_url) as queue, opened(mariadb_url) as elsewhere:
+        with Session(engine) as session:
+            queue.within(session).push_sync(job("a"))
+            pushes = asyncio.create_task(at_once(queue, queue.push(job("a")), queue.push(job("b"))))
+            await asyncio.to_thread(until_one_waits, engine)
+            await elsewhere.push(job("b"))
+            session.rollback()
+            a, b = await pushes
+        assert a is True
+        assert isinstance(b, DuplicateJob)
+        assert sorted(await left(queue)) == ["a", "b"]
+
+
+def until_one_waits(engine: sa.Engine) -> None:
+    """Return once a transaction waits for another's lock."""
+    end = time.monotonic() + PATIENCE
+    waits = sa.text("SELECT count(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
+    with engine.connect() as connection:
+        while not connection.scalar(waits):
+            assert time.monotonic() < end, "nothing waits"
+            time.sleep(0.15)  # the table is made anew ten times a second at most
 
 
 async def test_a_job_that_is_due_later_or_cannot_be_stored_is_its_own_callers_too(database_url: str) -> None:

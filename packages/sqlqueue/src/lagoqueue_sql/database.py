@@ -16,7 +16,7 @@ from lagoqueue.job import Job
 from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
-from lagoqueue_sql.push import new_ids, row_to_push, which_are_new
+from lagoqueue_sql.push import row_to_push
 from lagoqueue_sql.rows import Key, as_json, key_item
 from lagoqueue_sql.statements import DialectStatements, Statements
 from lagoqueue_sql.statements_looking import Looking
@@ -106,13 +106,9 @@ class Database(ABC):
     def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
         """Insert jobs, except under ids that are live, and return how many."""
 
+    @abstractmethod
     def push_each(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> list[bool]:
         """Insert jobs, except under ids that are live, and tell for each whether it was inserted."""
-        stored = self.push(link, sql, rows)
-        if stored == len(rows):
-            return [True] * stored
-        ids = [row["id"] for row in rows]
-        return which_are_new(ids, new_ids(link, sql, ids, stored))
 
     def push_many(
         self, link: Link, sql: Statements, jobs: Sequence[Job], delay: int | None, now: int, *, exist_ok: bool

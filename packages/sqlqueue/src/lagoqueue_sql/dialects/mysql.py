@@ -243,6 +243,17 @@ class MySQL(Database):
             length += len(text) + 1
         return stored + int(cursor.execute(insert + ",".join(batch)))
 
+    def push_each(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> list[bool]:
+        """Insert them at once, and one by one when not all are new: which they were is not told, and `seq` does not tell.
+
+        An id that another transaction brought meanwhile may have a higher one.
+        """
+        link.run("SAVEPOINT together")
+        if self.push(link, sql, rows) == len(rows):
+            return [True] * len(rows)
+        link.run("ROLLBACK TO SAVEPOINT together")
+        return [self.push(link, sql, [row]) == 1 for row in rows]
+
     def _room(self, link: Link) -> int:
         """Return the bytes that one job may take, so that there is room for its failure later."""
         connection = link.connection

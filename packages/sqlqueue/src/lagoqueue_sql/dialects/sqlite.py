@@ -130,6 +130,9 @@ class SQLite(Database):
     def push(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> int:
         return link.count(sql.push, rows[0]) if len(rows) == 1 else link.many(sql.push_each, rows)
 
+    def push_each(self, link: Link, sql: Statements, rows: Sequence[dict[str, Any]]) -> list[bool]:
+        return [link.count(sql.push, row) == 1 for row in rows]
+
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
         rows: list[Row] = []
         for queue, priority, floor, floor_seq in levels:
