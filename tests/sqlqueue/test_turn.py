@@ -155,3 +155,25 @@ async def test_what_a_turn_acks_is_not_given_to_anybody_again(database_url: str)
         clock.advance(11)
         turn = await queue.turn(acks([a]), 5)
         assert (ids(turn.jobs), turn.lost) == (["b"], [])
+
+
+async def test_plans_stay_fixed_when_the_turn_that_fixed_them_was_rolled_back(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SQLQueue(postgres_url) as elsewhere, SQLQueue(postgres_url) as queue:
+        await elsewhere.setup()
+        await elsewhere.push_many(some("a", "b"))
+        a = await elsewhere.pop()
+        claim = queue._database.claim
+
+        def claim_and_fail(link: Link, *args: Any) -> None:
+            claim(link, *args)
+            link.rows("SELECT 1 / 0", {})
+
+        monkeypatch.setattr(queue._database, "claim", claim_and_fail)
+        with pytest.raises(DriverError):
+            await queue.turn([Settlement(a, "nack", 60.0)], 5)
+        monkeypatch.undo()
+        assert ids((await queue.turn([], 5)).jobs) == ["b"]
+        show = queue._thread.run(lambda store: store.run(lambda link: link.rows("SHOW enable_seqscan", {}), Mode.READ))
+        assert await show == [("off",)]

@@ -183,6 +183,8 @@ class PostgreSQL(Database):
             if not link.connection.broken:
                 with suppress(psycopg.Error):
                     link.run("ROLLBACK")
+                if isinstance(link, PlannedLink):
+                    link.fixed = False  # it may have been this transaction that did it
             raise
         return result
 
