@@ -18,6 +18,7 @@ from lagoqueue import (
     InvalidValue,
     Job,
     MemoryQueue,
+    Observer,
     PayloadDecodeError,
     Retry,
     Snooze,
@@ -40,6 +41,15 @@ class Fatal(BaseException):
 class Mute(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
+
+
+class Matrix:
+    """Compares as arrays do: to something that is neither true nor false."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("the truth value of an array is ambiguous")
 
 
 def failing_with(error: BaseException) -> Callable[[Any], Any]:
@@ -378,6 +388,74 @@ async def test_a_context_variable_that_one_handler_sets_is_not_seen_by_the_next(
     await dispatch_many(queue, [Resize(n) for n in range(3)])
     await worker.run(burst=True)
     assert seen == ["nobody"] * 3
+
+
+async def test_a_context_variable_whose_values_do_not_compare_does_not_hold_its_job() -> None:
+    queue = MemoryQueue()
+    worker = Worker(queue)
+    matrix: contextvars.ContextVar[Matrix] = contextvars.ContextVar("matrix")
+    matrix.set(first := Matrix())
+    seen: list[Matrix] = []
+
+    @worker.handle(Resize)
+    async def leak(payload: Resize) -> None:
+        seen.append(matrix.get())
+        matrix.set(Matrix())
+
+    await dispatch_many(queue, [Resize(n) for n in range(3)])
+    await asyncio.wait_for(worker.run(burst=True), 5)
+    assert [each is first for each in seen] == [True] * 3
+    assert queue.jobs() == []
+
+
+@pytest.mark.parametrize("prefetch", [0, 10])
+async def test_a_handler_that_cancels_its_task_and_returns_is_done_and_harms_no_other(prefetch: int) -> None:
+    queue, recorder = MemoryQueue(), Recorder()
+    worker = Worker(queue, prefetch=prefetch, observers=[recorder])
+
+    @worker.handle(Resize)
+    async def cancel(payload: Resize) -> None:
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+
+    await dispatch_many(queue, [Resize(n) for n in range(3)])
+    await asyncio.wait_for(worker.run(burst=True), 5)
+    assert sorted(recorder.names()) == ["processed"] * 3 + ["started"] * 3
+
+
+async def test_a_slot_that_is_cancelled_between_two_jobs_is_replaced() -> None:
+    done, settled = asyncio.Event(), asyncio.Event()
+
+    class Settled(Observer):
+        def processed(self, job: Job, seconds: float) -> None:
+            settled.set()
+
+    queue = MemoryQueue()
+    worker = Worker(queue, observers=[Settled()])
+    slots: list[asyncio.Task[Any]] = []
+
+    @worker.handle(Resize)
+    async def note(payload: Resize) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        slots.append(task)
+        done.set()
+
+    run = asyncio.create_task(worker.run())
+    await dispatch(queue, Resize(1))
+    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(settled.wait(), 5)
+    slots[0].cancel()
+    await asyncio.wait({slots[0]})
+    done.clear()
+    await dispatch(queue, Resize(2))
+    await asyncio.wait_for(done.wait(), 5)
+    worker.stop()
+    await run
+    assert slots[0] is not slots[1]
+    assert queue.jobs() == []
 
 
 async def test_current_job_is_the_one_that_runs_in_coroutines_tasks_and_threads() -> None:

@@ -78,26 +78,29 @@ cdef class Cycle:
         turn_ends = self._now + self._turn
         while self._buffer:
             delivery = self._buffer.popleft()
-            self.decode(delivery)
-            if delivery.error is None:
-                if self._observers:
-                    self._reporter.started(delivery.job)
-                self.enter(delivery)
-                try:
-                    if delivery.handler.is_plain:
-                        await delivery.handler.function(delivery.payload)
-                    else:
-                        await self._execution.call(delivery, self._thread)
-                except GeneratorExit:  # the slot itself is being closed: leave the job to its visibility timeout
-                    self._exchange.let_go([delivery])
-                    raise
-                except BaseException as error:
-                    delivery.error = self._execution.reason(delivery, error)
-                finally:
-                    self.leave(delivery)
-                while self._task.cancelling():  # or the slot's next await would end it
-                    self._task.uncancel()
-            self.decide(delivery)
+            try:
+                self.decode(delivery)
+                if delivery.error is None:
+                    if self._observers:
+                        self._reporter.started(delivery.job)
+                    self.enter(delivery)
+                    try:
+                        if delivery.handler.is_plain:
+                            await delivery.handler.function(delivery.payload)
+                        else:
+                            await self._execution.call(delivery, self._thread)
+                    except GeneratorExit:
+                        raise
+                    except BaseException as error:
+                        delivery.error = self._execution.reason(delivery, error)
+                    finally:
+                        self.leave(delivery)
+                    if self._task.cancelling():
+                        await self._execution.uncancel(self._task)
+                self.decide(delivery)
+            except BaseException:  # the slot itself is being closed, or fails: leave the job to its visibility timeout
+                self._exchange.let_go([delivery])
+                raise
             self._exchange.end(delivery)
             if self.strayed or self._now > turn_ends or len(self._buffer) == self._refill:
                 return
@@ -127,7 +130,9 @@ cdef class Cycle:
         delivery.seconds = self._now - delivery.started
         delivery.task = None
         # Contexts are compared by what they hold, but when nothing was set since they are found equal at once.
-        if PyObject_RichCompareBool(self._context, PyContext_CopyCurrent(), Py_NE):
+        try:
+            self.strayed = PyObject_RichCompareBool(self._context, PyContext_CopyCurrent(), Py_NE)
+        except Exception:  # of a value that does not compare, as an array does not; it is another than before
             self.strayed = True
         self._context = None
         PyContextVar_Reset(running, self._token)

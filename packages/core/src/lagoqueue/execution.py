@@ -8,6 +8,7 @@ their limit.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 from collections.abc import Callable
 
@@ -96,6 +97,13 @@ class Execution:
         if isinstance(error, asyncio.CancelledError) and (delivery.lost or self.aborting):
             return GivenBack("the handler was cancelled")
         return error  # one that cancelled itself, too: an attempt like any other that failed
+
+    async def uncancel(self, task: asyncio.Task[None]) -> None:
+        """Take back that a handler's task was cancelled, which would end the slot or the next handler instead."""
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)  # one that has not arrived yet; before CPython 3.13 `uncancel` leaves it
+        while task.cancelling():
+            task.uncancel()
 
     # --- decide ---------------------------------------------------------------------------------
 

@@ -109,9 +109,12 @@ class Slots:
 
     def _ended(self, slot: asyncio.Task[None], number: int) -> None:
         self.tasks.discard(slot)
-        if slot.cancelled() or self._execution.aborting:
+        if self._execution.aborting:
             return
-        if (error := slot.exception()) is not None:
+        if slot.cancelled():  # by what an earlier handler has left behind
+            self._log.warning("slot %d was cancelled and is replaced", number)
+            self._start(number)
+        elif (error := slot.exception()) is not None:
             self._log.error("slot %d failed and is replaced", number, exc_info=error)
             self._start(number)
 
