@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import msgspec
 import pytest
@@ -24,6 +25,12 @@ from tests.core.payloads import Resize
 
 def job(job_id: str, *, queue: str = "default", priority: int = 0) -> Job:
     return Job(job_id, "Resize", b"{}", queue=queue, priority=priority)
+
+
+class Posing:
+    """Has a job's class, as a proxy of a job has, and none of its fields."""
+
+    __class__ = Job  # type: ignore[assignment]
 
 
 async def test_pops_in_two_event_loops_each_get_their_job() -> None:
@@ -206,7 +213,16 @@ async def test_jobs_that_threads_push_meanwhile_are_each_popped_once() -> None:
 
 
 async def test_the_instant_of_a_job_is_the_clocks_to_the_microsecond() -> None:
-    for start in (0.0, 951_782_399.999_999_4, 951_868_800.5, 1_709_210_096.123_456_5, 4_107_542_399.999_999_7):
+    for start in (
+        -62_135_596_800.0,
+        -2_203_891_200.5,
+        -0.000_001,
+        0.0,
+        951_782_399.999_999_4,
+        951_868_800.5,
+        1_709_210_096.123_456_5,
+        4_107_542_399.999_999_7,
+    ):
         clock = ManualClock(start)
         queue = MemoryQueue(clock=clock)
         await queue.push(job("1"))
@@ -221,6 +237,11 @@ async def test_only_jobs_are_taken() -> None:
         await queue.ack("job")
     with pytest.raises(TypeError, match="str"):
         await queue.settle(["job"])
+    for posing in (Mock(spec=Job), Posing()):  # isinstance takes them for jobs
+        with pytest.raises(TypeError, match=type(posing).__name__):
+            await queue.push(posing)
+        with pytest.raises(TypeError, match=type(posing).__name__):
+            await queue.ack(posing)
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "soon"])
