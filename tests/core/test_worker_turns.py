@@ -189,3 +189,33 @@ async def test_a_driver_with_the_queues_own_turn_serves_as_well() -> None:
     await asyncio.wait_for(worker.run(burst=True), 10)
     assert recorder.names().count("processed") == 20
     assert queue.jobs() == []
+
+
+class Wrong(Noting):
+    """Gives something else than jobs, as only a driver with a bug does."""
+
+    async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
+        return 5  # type: ignore[return-value]
+
+
+async def test_a_bug_in_a_driver_ends_the_worker_and_is_told() -> None:
+    worker = Worker(Wrong())
+    worker.handle(Resize, no_op)
+    with pytest.raises(TypeError):
+        await asyncio.wait_for(worker.run(), 5)
+
+
+class WithTuples(Noting):
+    """Gives its jobs in another sequence than a list."""
+
+    async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
+        return tuple(await super().pop_many(limit, wait, labels=labels))  # type: ignore[return-value]
+
+
+async def test_claimed_jobs_may_come_in_any_sequence() -> None:
+    queue = WithTuples()
+    worker = Worker(queue)
+    worker.handle(Resize, no_op)
+    await dispatch_many(queue, [Resize(n) for n in range(3)])
+    await asyncio.wait_for(worker.run(burst=True), 5)
+    assert queue.store.jobs() == []

@@ -150,7 +150,7 @@ cdef class Cycle:
         return 0
 
 
-def hold(list jobs not None, set held not None):
+def hold(jobs, set held not None):
     """Return the records of the deliveries of jobs that were claimed, and put them among those that are held."""
     cdef list deliveries = []
     cdef Delivery delivery

@@ -36,7 +36,7 @@ class Exchange:
         least: The room below which a claim is not worth its round trip.
         poll: How long one claim waits when nothing is due; None to end when nothing is due and nothing is held.
         arrived: Called with the deliveries of a claim.
-        over: Called once there is no more to come: with the error of a queue that was closed, or None.
+        over: Called once there is no more to come: with the error of a queue that was closed, or that is a bug, or None.
         reporter: Told of each delivery that is settled.
         log: Gets what goes wrong.
 
@@ -52,7 +52,7 @@ class Exchange:
         least: int,
         poll: float | None,
         arrived: Callable[[Sequence[Delivery]], object],
-        over: Callable[[QueueClosed | None], object],
+        over: Callable[[BaseException | None], object],
         reporter: Reporter,
         log: Log,
     ) -> None:
@@ -166,6 +166,9 @@ class Exchange:
 
     def _claim_ended(self, claim: asyncio.Task[None]) -> None:
         self._claim = None
+        if not claim.cancelled() and (error := claim.exception()) is not None:  # a bug of ours, or an exit
+            self._claiming = False
+            self._over(error)
         self._wake()
 
     def _received(self, jobs: list[Job]) -> None:

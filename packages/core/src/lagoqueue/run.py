@@ -15,7 +15,6 @@ from typing import Any
 from lagoqueue._cycle import hold
 from lagoqueue._log import Log
 from lagoqueue.delivery import Delivery, give_back
-from lagoqueue.errors import QueueClosed
 from lagoqueue.exchange import Exchange
 from lagoqueue.execution import Execution
 from lagoqueue.job import Job
@@ -60,7 +59,7 @@ class Run:
         self._stopping: asyncio.Future[None] = self._loop.create_future()
         self._aborted: asyncio.Future[None] = self._loop.create_future()
         self._grace_timer: asyncio.TimerHandle | None = None
-        self._closed: QueueClosed | None = None
+        self._ended_by: BaseException | None = None
         self._exchange = Exchange(
             queue,
             most=limits.concurrency + limits.prefetch,
@@ -101,8 +100,8 @@ class Run:
                 task.result()  # raises only what would be a bug of ours
         if cancelled:
             raise asyncio.CancelledError
-        if self._closed is not None:
-            raise self._closed
+        if self._ended_by is not None:
+            raise self._ended_by
 
     def stop(self, grace: float) -> None:
         """Claim no more, and cancel what still runs in `grace` seconds; a later call may shorten it."""
@@ -117,8 +116,8 @@ class Run:
             self._grace_timer.cancel()
         self._grace_timer = self._loop.call_at(when, self._abort)
 
-    def _over(self, closed: QueueClosed | None) -> None:
-        self._closed = self._closed or closed
+    def _over(self, error: BaseException | None) -> None:
+        self._ended_by = self._ended_by or error
         if not self._stopping.done():
             self._stopping.set_result(None)
 
