@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent
 DIST = ROOT / "dist"
 PACKAGES = ("core", "sqlqueue", "dashboard")
-COMPILED = tuple(f"lagoqueue.{name}" for name in ("_heap", "_codec", "_cycle", "_line", "_store"))
+COMPILED = tuple(f"lagoqueue.{name}" for name in ("_heap", "_codec", "_cycle", "_line", "_store", "_rows"))
 SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")

@@ -24,7 +24,7 @@ from setuptools import Extension, setup
 
 modules = [
     Extension(f"lagoqueue.{name}", [f"lagoqueue/{name}.pyx"], define_macros=[("CYTHON_TRACE", "1")], extra_compile_args=["-O0"])
-    for name in ("_heap", "_codec", "_cycle")
+    for name in ("_heap", "_codec", "_cycle", "_rows")
 ]
 setup(name="traced", packages=[], ext_modules=cythonize(modules, compiler_directives={"linetrace": True}))
 """

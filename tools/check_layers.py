@@ -54,7 +54,7 @@ CORE_ROWS: tuple[set[str], ...] = (
     {"_log", "failure", "observer", "backoff", "unknown", "slot_thread", "current"},
     {"monitor"},
     {"queue"},
-    {"_heap", "_codec", "keeping"},
+    {"_heap", "_codec", "_rows", "keeping"},
     {"_cycle"},
     {"dispatch", "_waiting", "_line"},
     {"_store"},

@@ -8,12 +8,13 @@ from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
+from lagoqueue._rows import reserved_jobs
 from lagoqueue._time import Clock
 from lagoqueue.job import Job
 from lagoqueue_sql.database import Database
 from lagoqueue_sql.link import Link, Row
 from lagoqueue_sql.outlook import Arrival, Level, Outlook
-from lagoqueue_sql.rows import Key, duration, reserved_jobs
+from lagoqueue_sql.rows import Key, duration
 from lagoqueue_sql.schema import RECEIPT
 from lagoqueue_sql.statements import Statements
 

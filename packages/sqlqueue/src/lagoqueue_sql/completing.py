@@ -272,9 +272,9 @@ def begin(queue: SQLQueue, job: Job, target: Session | sa.Connection) -> object:
     if _takes_off_first(queue):
         _take_off(queue, job, target)
     else:
-        _, seq, token = key_of(job)
-        rows = _link(target).rows(queue._spelled("named").outcome, {"seq": seq})
-        if not rows or (_text(rows[0][0]), rows[0][1] is None) != (token, False):
+        key = key_of(job)
+        rows = _link(target).rows(queue._spelled("named").outcome, {"seq": key.seq})
+        if not rows or (_text(rows[0][0]), rows[0][1] is None) != (key.token, False):
             raise ReservationLost(job.id)
     return target.get_transaction()
 

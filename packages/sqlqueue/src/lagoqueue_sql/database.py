@@ -17,7 +17,7 @@ from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.push import row_to_push
-from lagoqueue_sql.rows import Key, as_json, key_item
+from lagoqueue_sql.rows import Key, as_json
 from lagoqueue_sql.statements import DialectStatements, Statements
 from lagoqueue_sql.statements_looking import Looking
 
@@ -127,8 +127,8 @@ class Database(ABC):
 
     def ack(self, link: Link, sql: Statements, keys: Sequence[Key]) -> Collection[Key]:
         """Remove jobs that are done, and return the reservations that held until now."""
-        batch = as_json([key_item(key) for key in keys])
-        return {row[:3] for row in self.held(link, sql, sql.ack, {"batch": batch})}
+        batch = as_json(keys)
+        return {Key(*row[:3]) for row in self.held(link, sql, sql.ack, {"batch": batch})}
 
     def turn(
         self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]

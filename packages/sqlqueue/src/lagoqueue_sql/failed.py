@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lagoqueue._rows import from_micros
 from lagoqueue._time import at_least_one
 from lagoqueue.errors import DuplicateJob, FailedJobNotFound
 from lagoqueue.failure import MAX_ERROR, MAX_TRACEBACK, Failure, storable
@@ -25,7 +26,7 @@ from lagoqueue.monitor.paging import read_cursor, row_limit
 from lagoqueue_sql.database import Database, Mode
 from lagoqueue_sql.failed_search import Batch, IdTaken, Search, flush, newest, page, paged
 from lagoqueue_sql.link import Link, Row
-from lagoqueue_sql.rows import from_micros, job_row, row_job, to_micros
+from lagoqueue_sql.rows import job_row, row_job, to_micros
 from lagoqueue_sql.statements import COLUMNS, Statements
 from lagoqueue_sql.store import Store
 

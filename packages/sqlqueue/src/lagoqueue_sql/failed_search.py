@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from lagoqueue._rows import from_micros
 from lagoqueue.monitor import COUNT_CAP, PAGE_SIZE, BulkResult, FailedFilter, FailedPage, FailedView, FailureGroup
 from lagoqueue.monitor.paging import read_cursor, write_cursor
 from lagoqueue_sql.link import Link, Row
-from lagoqueue_sql.rows import from_micros, to_micros
+from lagoqueue_sql.rows import to_micros
 from lagoqueue_sql.statements_looking import EARLIEST, LATEST, LookingStatements
 
 _VIEW = "id, queue, name, kind, error, attempts, failed_at"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from lagoqueue._rows import from_micros
 from lagoqueue.errors import InvalidValue, JobNotFound
 from lagoqueue.job import MAX_PRIORITY
 from lagoqueue.monitor import (
@@ -25,7 +26,7 @@ from lagoqueue.monitor.paging import read_cursor, write_cursor
 from lagoqueue_sql.failed_search import paged
 from lagoqueue_sql.keeper import SILENCE
 from lagoqueue_sql.link import Link, Row
-from lagoqueue_sql.rows import duration, from_micros, row_job
+from lagoqueue_sql.rows import duration, row_job
 from lagoqueue_sql.statements_looking import EARLIEST, LATEST, LEVELS, LookingStatements, Place, store_time
 
 RESERVED = 10 * COUNT_CAP

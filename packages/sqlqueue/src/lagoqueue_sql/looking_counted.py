@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from lagoqueue._rows import from_micros
 from lagoqueue.monitor import QueueActivity, QueueStats, StatsView, ThroughputPoint, history_points
 from lagoqueue.monitor.activity import in_parts
 from lagoqueue.monitor.points import SHORT, buckets
 from lagoqueue.monitor.stats import WINDOW
 from lagoqueue.monitor.tally import PUSHED, new_tally, point, run_of, wait_of
 from lagoqueue_sql.link import Link
-from lagoqueue_sql.rows import from_micros
 from lagoqueue_sql.statements_looking import LookingStatements, store_time
 
 

@@ -9,11 +9,8 @@ from typing import Any
 
 import msgspec
 
+from lagoqueue._rows import from_micros
 from lagoqueue.job import Job
-from lagoqueue_sql.link import Row
-
-Key = tuple[str, int, str]
-"""A reservation: its job's id, and the two parts of its receipt, the row's `seq` and a random token."""
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,14 +19,23 @@ _encode = msgspec.json.Encoder().encode
 _decode_headers = msgspec.json.Decoder(dict[str, str]).decode
 
 
+class Key(msgspec.Struct, frozen=True, gc=False, rename={"id": "i", "seq": "s", "token": "r"}):
+    """A reservation: its job's id, and the two parts of its receipt. As JSON it is what a batch of them has.
+
+    Attributes:
+        id: The job's id.
+        seq: The row's.
+        token: Random, one for each claim.
+    """
+
+    id: str
+    seq: int
+    token: str
+
+
 def to_micros(instant: datetime) -> int:
     """Return the microseconds since the epoch, exactly."""
     return (instant - EPOCH) // MICROSECOND
-
-
-def from_micros(micros: int) -> datetime:
-    """Return the instant as an aware datetime in UTC."""
-    return EPOCH + micros * MICROSECOND
 
 
 def duration(seconds: float) -> int:
@@ -95,32 +101,14 @@ def row_job(row: Sequence[Any], receipt: str | None = None) -> Job:
 def key_of(job: Job) -> Key:
     """Return what finds the row of a popped job; of any other, what finds none."""
     seq, _, token = (job.receipt or "").partition("-")
-    return (job.id, int(seq), token) if seq.isdecimal() and len(seq) < 19 else (job.id, 0, "")
+    return Key(job.id, int(seq), token) if seq.isdecimal() and len(seq) < 19 else Key(job.id, 0, "")
 
 
 def key_item(key: Key) -> dict[str, Any]:
-    """Return a reservation as a batch of them has it."""
-    return {"i": key[0], "s": key[1], "r": key[2]}
+    """Return a reservation as a batch has it, for adding to it what else is to be done."""
+    return {"i": key.id, "s": key.seq, "r": key.token}
 
 
-def reserved_jobs(rows: Sequence[Row], token: str) -> list[Job]:
-    """Return the jobs in rows that a claim returned, with their receipts; as `row_job` does for one."""
-    return [
-        Job(
-            job_id,
-            name,
-            payload,
-            attempts,
-            EPOCH + available_at * MICROSECOND,
-            queue,
-            priority,
-            {} if headers == "{}" else _decode_headers(headers),
-            f"{seq}-{token}",
-        )
-        for job_id, name, payload, attempts, available_at, queue, priority, headers, seq, _ in rows
-    ]
-
-
-def as_json(rows: Sequence[dict[str, Any]]) -> str:
+def as_json(rows: Sequence[dict[str, Any] | Key]) -> str:
     """Return several rows as the one JSON parameter that a statement over a batch takes."""
     return _encode(rows).decode()

@@ -119,7 +119,7 @@ def extend(
     if not jobs:
         return []
     keys = {key_of(job) for job in jobs}
-    held = _held(database, link, sql, sql.extend, [key_item(key) for key in keys], now, timeout=timeout)
+    held = _held(database, link, sql, sql.extend, list(keys), now, timeout=timeout)
     return [job for job in jobs if key_of(job) not in held]
 
 
@@ -128,23 +128,26 @@ def _held(
     link: Link,
     sql: Statements,
     statement: str,
-    items: Sequence[dict[str, Any]],
+    items: Sequence[dict[str, Any] | Key],
     now: int,
     **values: int,
 ) -> set[Key]:
     rows = database.held(link, sql, statement, {"batch": as_json(items), "now": now, **values})
-    return {(row[0], row[1], row[2]) for row in rows}
+    return {Key(row[0], row[1], row[2]) for row in rows}
 
 
 def _bury(database: Database, link: Link, sql: Statements, fails: dict[Key, Failure], now: int) -> set[Key]:
     """Move jobs to the failed jobs, as the store knows them."""
-    batch = as_json([key_item(key) for key in fails])
+    batch = as_json(list(fails))
     rows = database.held(link, sql, sql.bury, {"batch": batch, "now": now})
     columns = COLUMNS.split(", ")
     record(
-        link, sql, [(dict(zip(columns, row[3:], strict=True)), fails[row[0], row[1], row[2]]) for row in rows], now=now
+        link,
+        sql,
+        [(dict(zip(columns, row[3:], strict=True)), fails[Key(row[0], row[1], row[2])]) for row in rows],
+        now=now,
     )
-    return {(row[0], row[1], row[2]) for row in rows}
+    return {Key(row[0], row[1], row[2]) for row in rows}
 
 
 def _was_done(link: Link, sql: Statements, key: Key, settlement: Settlement) -> bool:
@@ -153,7 +156,7 @@ def _was_done(link: Link, sql: Statements, key: Key, settlement: Settlement) -> 
     Nobody else can have taken the job in the meantime unless the reservation expired in it, so a row
     that is gone was removed by that try, and one that lies there with our receipt was put back by it.
     """
-    rows = link.rows(sql.outcome, {"seq": key[1]})
+    rows = link.rows(sql.outcome, {"seq": key.seq})
     if settlement.action in ("ack", "fail"):
         return not rows
-    return bool(rows) and rows[0][0] == key[2] and rows[0][1] is None
+    return bool(rows) and rows[0][0] == key.token and rows[0][1] is None

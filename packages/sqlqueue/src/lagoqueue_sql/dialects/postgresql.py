@@ -26,7 +26,7 @@ from lagoqueue_sql.health import Check
 from lagoqueue_sql.link import Link, Placeholders, Row, Values
 from lagoqueue_sql.outlook import Level
 from lagoqueue_sql.push import first_in_the_way, which_are_new
-from lagoqueue_sql.rows import Key, as_json, job_values, key_item
+from lagoqueue_sql.rows import Key, as_json, job_values
 from lagoqueue_sql.statements import Statements
 
 T = TypeVar("T")
@@ -246,13 +246,13 @@ class PostgreSQL(Database):
         self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
     ) -> tuple[Collection[Key], Sequence[Row]]:
         self._fix_plans(link)
-        more = {"levels": _levels(levels), "batch": as_json([key_item(key) for key in acks]), "expected": len(acks)}
+        more = {"levels": _levels(levels), "batch": as_json(acks), "expected": len(acks)}
         rows = link.rows(sql.turn, values | more)
         claimed = [row for row in rows if row[ATTEMPTS] is not None]
         if len(claimed) == len(rows):
             return acks, claimed
         told = [row for row in rows if row[ATTEMPTS] is None and row[SEQ] is not None]
-        return {(row[0], row[SEQ], row[1]) for row in told}, claimed
+        return {Key(row[0], row[SEQ], row[1]) for row in told}, claimed
 
     def _fix_plans(self, link: Link) -> None:
         """Let each statement be planned once, and from its index, from a connection's first claim on."""
