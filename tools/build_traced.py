@@ -19,12 +19,14 @@ TRACED = ROOT / "build" / "traced"
 SOURCES = ("packages/core/src", "packages/sqlqueue/src", "packages/dashboard/src")
 
 SETUP = """\
+from pathlib import Path
+
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 modules = [
-    Extension(f"lagoqueue.{name}", [f"lagoqueue/{name}.pyx"], define_macros=[("CYTHON_TRACE", "1")], extra_compile_args=["-O0"])
-    for name in ("_heap", "_codec", "_cycle", "_rows")
+    Extension(f"lagoqueue.{path.stem}", [str(path)], define_macros=[("CYTHON_TRACE", "1")], extra_compile_args=["-O0"])
+    for path in sorted(Path("lagoqueue").glob("*.pyx"))
 ]
 setup(name="traced", packages=[], ext_modules=cythonize(modules, compiler_directives={"linetrace": True}))
 """

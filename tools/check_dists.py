@@ -22,6 +22,9 @@ class Contents:
     bars: tuple[str, ...]
 
 
+COMPILED = ("_codec", "_cycle", "_heap", "_line", "_rows", "_store")
+"""Modules of core; none is left out of a wheel, or of the sources that build one."""
+
 NEVER = ("*/tests/*", "*.pyc", "*/__pycache__/*", "*.so.dSYM/*", "*.egg-link")
 
 RULES = (
@@ -30,14 +33,8 @@ RULES = (
         (
             "lagoqueue/__init__.py",
             "lagoqueue/py.typed",
-            "lagoqueue/_heap.pyi",
-            "lagoqueue/_codec.pyi",
-            "lagoqueue/_cycle.pyi",
-            "lagoqueue/_rows.pyi",
-            "lagoqueue/_heap.*(.so|.pyd)",
-            "lagoqueue/_codec.*(.so|.pyd)",
-            "lagoqueue/_cycle.*(.so|.pyd)",
-            "lagoqueue/_rows.*(.so|.pyd)",
+            *(f"lagoqueue/{name}.pyi" for name in COMPILED),
+            *(f"lagoqueue/{name}.*(.so|.pyd)" for name in COMPILED),
             "lagoqueue/testing/__main__.py",
             "*.dist-info/licenses/LICENSE",
         ),
@@ -46,16 +43,10 @@ RULES = (
     Contents(
         "lagoqueue_core-*.tar.gz",
         (
-            "*/src/lagoqueue/_heap.pyx",
-            "*/src/lagoqueue/_codec.pyx",
-            "*/src/lagoqueue/_codec.pxd",
-            "*/src/lagoqueue/_cycle.pyx",
-            "*/src/lagoqueue/_rows.pyx",
+            *(f"*/src/lagoqueue/{name}.pyx" for name in COMPILED),
+            *(f"*/src/lagoqueue/{name}.pyi" for name in COMPILED),
+            *(f"*/src/lagoqueue/{name}.pxd" for name in ("_codec", "_fields", "_heap", "_line")),
             "*/src/lagoqueue/py.typed",
-            "*/src/lagoqueue/_heap.pyi",
-            "*/src/lagoqueue/_codec.pyi",
-            "*/src/lagoqueue/_cycle.pyi",
-            "*/src/lagoqueue/_rows.pyi",
             "*/LICENSE",
             "*/README.md",
         ),

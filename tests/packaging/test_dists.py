@@ -12,32 +12,21 @@ import pytest
 import check_dists
 
 CORE_WHEEL = "lagoqueue_core-0.1.0-cp311-cp311-linux_x86_64.whl"
+COMPILED = ("_codec", "_cycle", "_heap", "_line", "_rows", "_store")
 GOOD = {
     CORE_WHEEL: [
         "lagoqueue/__init__.py",
         "lagoqueue/py.typed",
-        "lagoqueue/_heap.pyi",
-        "lagoqueue/_codec.pyi",
-        "lagoqueue/_cycle.pyi",
-        "lagoqueue/_rows.pyi",
-        "lagoqueue/_heap.cpython-311-x86_64-linux-gnu.so",
-        "lagoqueue/_codec.cpython-311-x86_64-linux-gnu.so",
-        "lagoqueue/_cycle.cpython-311-x86_64-linux-gnu.so",
-        "lagoqueue/_rows.cpython-311-x86_64-linux-gnu.so",
+        *(f"lagoqueue/{name}.pyi" for name in COMPILED),
+        *(f"lagoqueue/{name}.cpython-311-x86_64-linux-gnu.so" for name in COMPILED),
         "lagoqueue/testing/__main__.py",
         "lagoqueue_core-0.1.0.dist-info/licenses/LICENSE",
     ],
     "lagoqueue_core-0.1.0.tar.gz": [
-        "c/src/lagoqueue/_heap.pyx",
-        "c/src/lagoqueue/_codec.pyx",
-        "c/src/lagoqueue/_codec.pxd",
-        "c/src/lagoqueue/_cycle.pyx",
-        "c/src/lagoqueue/_rows.pyx",
+        *(f"c/src/lagoqueue/{name}.pyx" for name in COMPILED),
+        *(f"c/src/lagoqueue/{name}.pyi" for name in COMPILED),
+        *(f"c/src/lagoqueue/{name}.pxd" for name in ("_codec", "_fields", "_heap", "_line")),
         "c/src/lagoqueue/py.typed",
-        "c/src/lagoqueue/_heap.pyi",
-        "c/src/lagoqueue/_codec.pyi",
-        "c/src/lagoqueue/_cycle.pyi",
-        "c/src/lagoqueue/_rows.pyi",
         "c/LICENSE",
         "c/README.md",
     ],
