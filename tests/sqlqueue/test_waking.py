@@ -7,13 +7,17 @@ import random
 import re
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import servers
-from lagoqueue import Job, dispatch
+from lagoqueue import Job, QueueEmpty, dispatch
+from lagoqueue_sql.claim import LONGEST_SWEEP
 from lagoqueue_sql.dialects.postgresql import PostgreSQL
+from lagoqueue_sql.link import Link, Row, Values
+from lagoqueue_sql.statements import Statements
 from tests.sqlqueue.payloads import Effect, connect
 from tests.sqlqueue.processes import PATIENCE, Effects, Processes
 
@@ -44,6 +48,27 @@ async def test_without_notifications_a_waiting_pop_looks_every_second(postgres_u
         await producer.push(Job("a", "Example", b"{}"))
         await consumer.ack(await popping)
         assert time.monotonic() - began < 1.25 * PostgreSQL.poll + 1
+
+
+async def test_short_waits_sweep_no_more_often_than_long_ones(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = 0
+    reclaim = PostgreSQL.reclaim
+
+    def counted(self: PostgreSQL, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
+        nonlocal sweeps
+        sweeps += 1
+        return reclaim(self, link, sql, values)
+
+    monkeypatch.setattr(PostgreSQL, "reclaim", counted)
+    async with connect(postgres_url) as queue:
+        await queue.setup()
+        began = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(QueueEmpty):
+                await queue.pop(0.01)
+        assert sweeps <= 1 + (time.monotonic() - began) / LONGEST_SWEEP
 
 
 @pytest.mark.slow

@@ -239,16 +239,16 @@ class SQLQueue(Queue):
             found = await self._claim(labels, limit, thorough=wait == 0)
             looked = found.looked
             while not found.jobs:
-                if clock() >= deadline and looked:
-                    raise QueueEmpty(f"no job came due within {wait:g} seconds")
                 if clock() >= deadline:
-                    found = await self._claim(labels, limit, thorough=True)
-                else:
-                    poll = clock() + self._database.poll * random.uniform(1.0, 1.25)  # noqa: S311 - not all in step
-                    if await listener.wait(self._clock, min(poll, deadline, found.again)):
-                        found = await self._claim(labels, limit)
-                    elif clock() < deadline or found.again <= deadline:
-                        found = await self._look(labels, limit)
+                    if looked:
+                        raise QueueEmpty(f"no job came due within {wait:g} seconds")
+                    found, looked = await self._look(labels, limit), True  # not thorough: a sweep has its own time
+                    continue
+                poll = clock() + self._database.poll * random.uniform(1.0, 1.25)  # noqa: S311 - not all in step
+                if await listener.wait(self._clock, min(poll, deadline, found.again)):
+                    found = await self._claim(labels, limit)
+                elif clock() < deadline or found.again <= deadline:
+                    found = await self._look(labels, limit)
                 looked = looked or found.looked
         return found.jobs
 
