@@ -48,7 +48,7 @@ def main() -> None:
     options = arguments()
     if "soak" in options.words:
         with Stores() as stores:
-            soak(stores, options.minutes)
+            soak(stores, options.minutes, options.chart)
         return
     if "report" in options.words:
         results = load(options.results)
@@ -65,7 +65,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD", help=f"{words}; or suites: {', '.join(SUITES)}")
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="write the tables between the markers of a page")
-    parser.add_argument("--chart", type=Path, metavar="SVG", help="draw the queues beside the raw limits")
+    parser.add_argument("--chart", type=Path, metavar="SVG", help="draw the queues beside the raw limits, or the soak")
     parser.add_argument("--results", type=Path, metavar="JSON", default=LATEST, help="where to keep what was found")
     parser.add_argument("--minutes", type=float, default=10.0, help="how long the soak takes (default: 10)")
     options = parser.parse_args()

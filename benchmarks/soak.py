@@ -1,7 +1,8 @@
 """A long steady load on PostgreSQL: `nox -s bench -- soak`, or `nox -s bench -- soak --minutes 60`.
 
 One process dispatches and one works, at 80% of the rate that the two just reached together. Every few seconds the worker notes
-its rate, latencies and memory; at the end every job must have run. Writes soak.json and soak.svg to benchmarks/results.
+its rate, latencies and memory; at the end every job must have run. Writes soak.json to benchmarks/results, and soak.svg
+unless --chart names another place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from functools import partial
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -26,7 +28,7 @@ SHARE = 0.8
 Sample = dict[str, float]
 
 
-def soak(stores: Stores, minutes: float) -> None:
+def soak(stores: Stores, minutes: float, chart: Path | None) -> None:
     """Measure the peak, then run at a share of it; print, keep and draw what is seen.
 
     Raises:
@@ -45,7 +47,7 @@ def soak(stores: Stores, minutes: float) -> None:
     folder.mkdir(exist_ok=True)
     found = {"date": now(), "machine": machine() | stores.about(), "outcome": outcome, "samples": samples}
     (folder / "soak.json").write_text(json.dumps(found, indent=1))
-    (folder / "soak.svg").write_text(draw(samples))
+    (chart or folder / "soak.svg").write_text(draw(samples))
     if outcome["lost"] or outcome["left"]:
         raise RuntimeError(
             f"of {outcome['pushed']:,} jobs {outcome['lost']:,} have not run, and {outcome['left']:,} are left"

@@ -16,6 +16,9 @@ from harness.tables import Row, Table, Target
 from suites.drain import BEST
 
 SYNC = "lagoqueue, sync handlers, concurrency 8"
+AHEAD = {"pgqueuer on postgresql": 2.7, "awa on postgresql": 8.0}
+"""How many times as fast as these lagoqueue is meant to empty a queue."""
+
 NOTE = (
     "peers: from the start of the first handler to the end of the last; raw and lagoqueue: from before the first claim until"
     " the last ack is answered. Redis with its built-in defaults does not sync to the disk"
@@ -39,6 +42,9 @@ class Peer:
         store = getattr(stores, self.about["store"])
         jobs = pick(size, full=2, quick=1, tiny=0) * self.about["jobs"].get(workload, 0) or 10
         variants: Sequence[str | None] = self.about["workloads"].get(workload, [])
+        target = (
+            Target(round(1 / AHEAD[self.name], 3), most=True) if workload == "drain" and self.name in AHEAD else None
+        )
         return [
             Entry(
                 Subject(
@@ -50,6 +56,7 @@ class Peer:
                     self.python,
                 ),
                 against,
+                target,
             )
             for variant in variants
         ]
