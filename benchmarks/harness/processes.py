@@ -72,6 +72,7 @@ def ask(command: Sequence[str]) -> Answer:
         SubjectFailed: It failed, took too long, or answered what is no JSON.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an application has its bytecode on disk
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
