@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar, overload
+
+import msgspec
 
 from lagoqueue._codec import HandlerTable
 from lagoqueue._time import Seconds, at_least_one, to_seconds
@@ -18,8 +19,7 @@ HandlerFunction = Callable[[P], object]
 """Takes the decoded payload. Async ones run in the event loop, others in a thread."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(msgspec.Struct, frozen=True):
     """A registered function. None in an option means: as the worker says.
 
     Attributes:

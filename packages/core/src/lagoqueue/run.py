@@ -9,8 +9,9 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from lagoqueue._cycle import hold
 from lagoqueue._log import Log
@@ -27,8 +28,7 @@ _LAST_WAIT = 1.0
 """Seconds that each part gets to end once the grace period is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True):
     """How much a run takes on, and for how long it waits."""
 
     concurrency: int

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
+
+import msgspec
 
 from lagoqueue._time import Clock, Seconds, SystemClock, to_seconds
 from lagoqueue.errors import InvalidValue, LagoqueueError
@@ -199,16 +200,14 @@ class Sampler:
         return samples
 
 
-@dataclass(frozen=True, slots=True)
-class _Counts:
+class _Counts(msgspec.Struct, frozen=True):
     """The processed counters as of one poll."""
 
     taken: float
     processed: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Poll:
+class _Poll(msgspec.Struct, frozen=True):
     """What each queue gained in the `seconds` before `taken` (monotonic) and `at` (wall clock)."""
 
     taken: float
