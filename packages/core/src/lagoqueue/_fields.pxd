@@ -9,6 +9,9 @@ cdef extern from "Python.h":
     ctypedef struct PyMemberDescrObject:
         PyMemberDef* d_member
 
+    ctypedef struct PyTypeObject:
+        object (*tp_alloc)(PyTypeObject* self, Py_ssize_t items)
+
 
 cdef inline Py_ssize_t offset_of(object struct, str field) except -1:
     """Return where the instances of a Struct keep a field."""
@@ -32,6 +35,11 @@ cdef inline object field(object struct, Py_ssize_t offset):
     if value is NULL:
         raise AttributeError(f"a {type(struct).__name__} lacks a field")
     return <object>value
+
+
+cdef inline object blank(object struct):
+    """Return a Struct without fields, as its type allocates it. Of a type with `gc=False` that runs no other code."""
+    return (<PyTypeObject*>struct).tp_alloc(<PyTypeObject*>struct, 0)
 
 
 cdef inline void fill(object struct, Py_ssize_t offset, object value) noexcept:

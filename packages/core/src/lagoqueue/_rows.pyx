@@ -7,17 +7,10 @@ from datetime import UTC as _UTC
 import msgspec
 
 from cpython.datetime cimport datetime_new, import_datetime
-from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from lagoqueue._fields cimport fill, offset_of
+from lagoqueue._fields cimport blank, fill, offset_of
 from lagoqueue.job import Job
-
-cdef extern from "Python.h":
-    ctypedef struct PyTypeObject:
-        object (*tp_alloc)(PyTypeObject* self, Py_ssize_t items)
-
-    void PyObject_GC_UnTrack(PyObject* item)
 
 import_datetime()
 
@@ -90,9 +83,7 @@ def reserved_jobs(rows not None, str token not None):
         available_at = from_micros(row[4])
         decoded = {} if headers == "{}" else decode_headers(headers)
         receipt = f"{<int64_t>row[8]}-{token}"
-        job = (<PyTypeObject*>job_type).tp_alloc(<PyTypeObject*>job_type, 0)
-        # It leads to text and bytes only, so the garbage collector need not know it.
-        PyObject_GC_UnTrack(<PyObject*>job)
+        job = blank(job_type)
         fill(job, id_at, row[0])
         fill(job, name_at, row[1])
         fill(job, payload_at, row[2])

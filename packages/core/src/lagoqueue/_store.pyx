@@ -17,7 +17,7 @@ from cpython.dict cimport PyDict_DelItem, PyDict_GetItemWithError, PyDict_SetDef
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t
 
-from lagoqueue._fields cimport field, fill, offset_of
+from lagoqueue._fields cimport blank, field, fill, offset_of
 from lagoqueue._heap cimport DelayHeap
 from lagoqueue._line cimport Chain, Entry, Line, append, remove
 from lagoqueue._time import to_seconds
@@ -34,9 +34,8 @@ from lagoqueue.queue import Settlement
 
 cdef extern from "Python.h":
     ctypedef struct PyTypeObject:
-        object (*tp_alloc)(PyTypeObject* self, Py_ssize_t items)
+        pass
 
-    void PyObject_GC_UnTrack(PyObject* item)
     bint PyObject_TypeCheck(object value, PyTypeObject* type)
     object PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
     long long PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
@@ -79,16 +78,6 @@ cdef object no_attempts = 0
 cdef inline bint is_job(object value) noexcept:
     """Tell whether a job's fields are in a value; `isinstance` believes what a mock or a proxy says of itself."""
     return PyObject_TypeCheck(value, <PyTypeObject*>job_type)
-
-
-cdef inline object blank_job():
-    """Return a Job without fields, as its type allocates it. May run destructors.
-
-    A job leads to text and bytes only, so the garbage collector need not know it, and walk through all that live.
-    """
-    job = (<PyTypeObject*>job_type).tp_alloc(<PyTypeObject*>job_type, 0)
-    PyObject_GC_UnTrack(<PyObject*>job)
-    return job
 
 
 cdef inline object fill_job(object job, Entry entry, object attempts, object receipt):
@@ -250,7 +239,7 @@ cdef class Store:
 
     cdef object _reserve_first(self, labels, double now):
         cdef Entry entry
-        job = blank_job()  # made first, so that from here on no other code can run
+        job = blank(job_type)
         receipt = digits(self._receipts + 1)
         for label in labels:
             entry = self._take(label, now)
@@ -316,9 +305,9 @@ cdef class Store:
         self._check_open()
         now = self._monotonic()
         wall = <double>self._time() + delay
-        returned = blank_job() if attempt else None  # made first: this may run a destructor
         entry = self._owned(job)
         if attempt:
+            returned = blank(job_type)
             fill_job(returned, entry, field(entry.job, attempts_at) - 1, field(entry.job, receipt_at))
         if not self._return(entry, now + delay, now):
             raise ReservationLost(job.id)

@@ -21,7 +21,7 @@ MAX_ATTEMPTS = 2**30
 """Of a job that is pushed: stores keep 32 bits, and each delivery adds one."""
 
 
-class Job(msgspec.Struct, frozen=True):
+class Job(msgspec.Struct, frozen=True, gc=False):
     """One unit of work: a payload, its routing key, and where it stands in its life.
 
     `dispatch` builds it; drivers and observers see it. Frozen: a driver returns a changed copy.
