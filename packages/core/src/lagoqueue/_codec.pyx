@@ -13,10 +13,11 @@ import weakref
 cimport cython
 from cpython.ref cimport PyObject
 from libc.stdint cimport uint32_t, uint64_t
-from libc.string cimport strstr
+from libc.string cimport memcpy, strstr
 
 import msgspec
 
+from lagoqueue._fields cimport blank, fill, offset_of, place
 from lagoqueue.errors import (
     DuplicateHandler,
     HandlerError,
@@ -28,14 +29,9 @@ from lagoqueue.errors import (
 from lagoqueue.job import Job, job_name
 
 cdef extern from "Python.h":
-    ctypedef struct PyMemberDef:
-        Py_ssize_t offset
-
-    ctypedef struct PyMemberDescrObject:
-        PyMemberDef* d_member
-
     object PyObject_CallOneArg(object function, object argument)
-    object PyUnicode_DecodeASCII(const char* text, Py_ssize_t size, const char* errors)
+    object PyUnicode_New(Py_ssize_t size, Py_UCS4 highest)
+    void* PyUnicode_DATA(object text)
 
 cdef extern from "<time.h>" nogil:
     ctypedef long time_t
@@ -45,27 +41,19 @@ cdef extern from "<time.h>" nogil:
     int timespec_get(timespec* now, int base)
     int TIME_UTC
 
-cdef object new_job = Job
+cdef object job_type = Job
 cdef object to_json = msgspec.json.Encoder().encode
 
-
-# --- Fields of a Job ------------------------------------------------------------------------------
-
-cdef Py_ssize_t offset_of(str field) except -1:
-    """Return where a Job keeps a field; reading it there is what the interpreter does for slots, too."""
-    descriptor = Job.__dict__[field]
-    if type(descriptor) is not types.MemberDescriptorType:
-        raise ImportError(f"msgspec {msgspec.__version__} keeps a Struct's fields where lagoqueue does not know")
-    return (<PyMemberDescrObject*><PyObject*>descriptor).d_member.offset
-
-
-cdef Py_ssize_t name_offset = offset_of("name")
-cdef Py_ssize_t payload_offset = offset_of("payload")
-
-
-cdef inline PyObject* field_at(object job, Py_ssize_t offset) noexcept:
-    """Return a field, borrowed from the frozen job; NULL when it was never set."""
-    return (<PyObject**>(<char*><PyObject*>job + offset))[0]
+cdef Py_ssize_t id_at = offset_of(Job, "id")
+cdef Py_ssize_t name_at = offset_of(Job, "name")
+cdef Py_ssize_t payload_at = offset_of(Job, "payload")
+cdef Py_ssize_t attempts_at = offset_of(Job, "attempts")
+cdef Py_ssize_t available_at_at = offset_of(Job, "available_at")
+cdef Py_ssize_t queue_at = offset_of(Job, "queue")
+cdef Py_ssize_t priority_at = offset_of(Job, "priority")
+cdef Py_ssize_t headers_at = offset_of(Job, "headers")
+cdef Py_ssize_t receipt_at = offset_of(Job, "receipt")
+cdef object no_attempts = 0
 
 
 # --- Ids ------------------------------------------------------------------------------------------
@@ -89,9 +77,13 @@ def new_id():
     of `rand_b`. It starts at random below its middle in each new millisecond; 48 random bits follow.
     While the clock stands, or has been set back, the last millisecond is kept and the counter goes on.
     """
+    return make_id(unix_millisecond())
+
+
+cdef inline uint64_t unix_millisecond() noexcept:
     cdef timespec now
     timespec_get(&now, TIME_UTC)
-    return make_id(<uint64_t>now.tv_sec * 1000 + <uint64_t>(now.tv_nsec // 1_000_000))
+    return <uint64_t>now.tv_sec * 1000 + <uint64_t>(now.tv_nsec // 1_000_000)
 
 
 def _new_id_at(uint64_t millisecond):
@@ -102,8 +94,7 @@ def _new_id_at(uint64_t millisecond):
 cdef object make_id(uint64_t millisecond):
     global random_block, random_left, last_millisecond, counter
     cdef const unsigned char* random
-    cdef uint64_t high, low
-    cdef int index
+    cdef unsigned char uuid[16]
     if random_left < MOST_BYTES:
         block = os.urandom(BLOCK_BYTES)  # may let other threads run, so no state is read before it
         random_block = block
@@ -119,11 +110,18 @@ cdef object make_id(uint64_t millisecond):
         if counter >> COUNTER_BITS:  # 33 million ids in a millisecond: run ahead of the clock
             last_millisecond += 1
             counter = random_counter(random)
-    high = last_millisecond << 16 | 0x7000 | counter >> (COUNTER_BITS - 12)
-    low = <uint64_t>2 << 62 | <uint64_t>(counter & 0x3FFF) << 48
-    for index in range(TAIL_BYTES):
-        low |= <uint64_t>random[index] << (8 * index)
-    return uuid_text(high, low)
+    uuid[0] = last_millisecond >> 40 & 255
+    uuid[1] = last_millisecond >> 32 & 255
+    uuid[2] = last_millisecond >> 24 & 255
+    uuid[3] = last_millisecond >> 16 & 255
+    uuid[4] = last_millisecond >> 8 & 255
+    uuid[5] = last_millisecond & 255
+    uuid[6] = 0x70 | counter >> 22
+    uuid[7] = counter >> 14 & 255
+    uuid[8] = 0x80 | counter >> 8 & 63
+    uuid[9] = counter & 255
+    memcpy(uuid + 10, random, TAIL_BYTES)
+    return uuid_text(uuid)
 
 
 cdef inline uint32_t random_counter(const unsigned char* random) noexcept:
@@ -131,27 +129,26 @@ cdef inline uint32_t random_counter(const unsigned char* random) noexcept:
     return value & ((1 << (COUNTER_BITS - 1)) - 1)
 
 
-cdef object uuid_text(uint64_t high, uint64_t low):
-    cdef char text[36]
-    cdef const char* digits = b"0123456789abcdef"
-    cdef int index, place = 35
-    for index in range(16):
-        text[place] = digits[low & 15]
-        low >>= 4
-        place -= 1
-        if index == 11:
-            text[place] = c"-"
-            place -= 1
-    text[place] = c"-"
-    place -= 1
-    for index in range(16):
-        text[place] = digits[high & 15]
-        high >>= 4
-        place -= 1
-        if index == 3 or index == 7:
-            text[place] = c"-"
-            place -= 1
-    return PyUnicode_DecodeASCII(text, 36, NULL)
+cdef bytes every_byte = bytes(range(256)).hex().encode()
+cdef const char* hex_pairs = every_byte  # of each byte its two digits
+
+
+cdef inline void write_hex(char* text, const unsigned char* data, int size) noexcept:
+    cdef int index
+    for index in range(size):
+        memcpy(text + 2 * index, hex_pairs + 2 * data[index], 2)
+
+
+cdef inline object uuid_text(const unsigned char* uuid):
+    written = PyUnicode_New(36, 127)
+    cdef char* text = <char*>PyUnicode_DATA(written)
+    write_hex(text, uuid, 4)
+    write_hex(text + 9, uuid + 4, 2)
+    write_hex(text + 14, uuid + 6, 2)
+    write_hex(text + 19, uuid + 8, 2)
+    write_hex(text + 24, uuid + 10, 6)
+    text[8] = text[13] = text[18] = text[23] = c"-"
+    return written
 
 
 def _forget_random():
@@ -176,18 +173,35 @@ cdef class _Kind:
 
 
 cdef dict kinds = {}  # by the address of the type; entries leave with their type
+cdef PyObject* last_type = NULL  # of the last job; most come in rows of one type
+cdef _Kind last_kind = None
 
 
-cdef _Kind kind_of(object payload_type):
+cdef inline _Kind kind_of(object payload_type):
+    return last_kind if <PyObject*>payload_type is last_type else find_kind(payload_type)
+
+
+cdef _Kind find_kind(object payload_type):
+    global last_type, last_kind
     cdef object key = <size_t><PyObject*>payload_type
     cdef _Kind kind = kinds.get(key)
     if kind is None:
         kind = _Kind.__new__(_Kind)
         kind.name = job_name(payload_type)
         kind.own_json = callable(getattr(payload_type, "model_dump_json", None))
-        kind.watch = weakref.ref(payload_type, lambda _, key=key: kinds.pop(key, None))
+        kind.watch = weakref.ref(payload_type, lambda _, key=key: forget_kind(key))
         kinds[key] = kind
+    last_type = NULL  # until the two belong together
+    last_kind = kind
+    last_type = <PyObject*>payload_type
     return kind
+
+
+cdef object forget_kind(object key):
+    global last_type
+    if key == <size_t>last_type:
+        last_type = NULL
+    kinds.pop(key, None)
 
 
 def make_job(payload, payload_type=None, queue="default", priority=0, headers=None, id=None, available_at=None):
@@ -231,7 +245,17 @@ def make_job(payload, payload_type=None, queue="default", priority=0, headers=No
         headers = {}
     else:
         headers = copied(headers)
-    return new_job(new_id() if id is None else id, kind.name, data, 0, available_at, queue, priority, headers)
+    job = blank(job_type)
+    fill(job, id_at, make_id(unix_millisecond()) if id is None else id)
+    fill(job, name_at, kind.name)
+    fill(job, payload_at, data)
+    fill(job, attempts_at, no_attempts)
+    fill(job, available_at_at, available_at)
+    fill(job, queue_at, queue)
+    fill(job, priority_at, priority)
+    fill(job, headers_at, headers)
+    fill(job, receipt_at, None)
+    return job
 
 
 cdef int check_instance(object payload, object payload_type) except -1:
@@ -342,10 +366,10 @@ cdef class HandlerTable:
         cdef PyObject* name
         cdef PyObject* payload
         job = delivery.job
-        if type(job) is not new_job:
+        if type(job) is not job_type:
             raise TypeError(f"open takes the delivery of a Job, not of a {type(job).__name__}")
-        name = field_at(job, name_offset)
-        payload = field_at(job, payload_offset)
+        name = place(job, name_at)[0]
+        payload = place(job, payload_at)[0]
         if name is NULL or payload is NULL:
             raise TypeError("open takes a Job with a name and a payload")
         found = self._routes.get(<object>name)
