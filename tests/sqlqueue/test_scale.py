@@ -106,6 +106,7 @@ def calls(queue: SQLQueue) -> dict[str, Call]:
         "reserved": lambda: inspector.jobs("reserved"),
         "reserved of a label": lambda: inspector.jobs("reserved", "e"),
         "first page": lambda: inspector.pending("a"),
+        "later page": lambda: inspector.pending("a", 100),
         "first failed page": inspector.failed,
         "search": failed.search,
         "search rare label": lambda: failed.search(rare),

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import produce_migrations
 from alembic.migration import MigrationContext
 
-from lagoqueue import Job, ReservationLost, SchemaMissing, SchemaTooNew
+from lagoqueue import Job, ReservationLost, SchemaMissing, SchemaTooNew, Settlement
 from lagoqueue.monitor import ThroughputPoint
 from lagoqueue_sql import SQLInspector, SQLQueue
 from tests.sqlqueue.processes import each_database
@@ -94,6 +94,14 @@ async def test_postgresql_is_told_to_vacuum_early(postgres_url: str) -> None:
         row = connection.execute("SELECT reloptions FROM pg_class WHERE oid = 'jobs'::regclass").fetchone()
     assert row is not None
     assert "autovacuum_vacuum_scale_factor=0.02" in row[0]
+
+
+async def test_postgresql_keeps_one_entry_for_a_job_by_its_id_and_none_by_its_number(postgres_url: str) -> None:
+    async with SQLQueue(postgres_url) as queue:
+        await queue.setup()
+    with changing(postgres_url) as connection:
+        (key,) = keys_of_jobs(connection)
+    assert "(id) WITH (fillfactor='60')" in key
 
 
 # --- By Alembic -----------------------------------------------------------------------------------
@@ -184,6 +192,16 @@ def take_back_to_version_2(queue: SQLQueue, url: str) -> None:
             ("jobs", BEGAN + 20, "mail", 1, 0, 0, 0),
         ):
             connection.execute(counters.insert().values(row))
+    take_back_to_version_3(url)
+
+
+def take_back_to_version_3(url: str) -> None:
+    """Let PostgreSQL's table of jobs have the primary key that it had until then, and an index of ids beside it."""
+    with changing(url) as connection:
+        connection.exec_driver_sql("UPDATE lagoqueue_schema SET version = 3 WHERE version > 3")
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("ALTER TABLE jobs DROP CONSTRAINT jobs_pkey")
+            connection.exec_driver_sql("ALTER TABLE jobs ADD PRIMARY KEY (seq), ADD UNIQUE (id)")
 
 
 @contextmanager
@@ -226,7 +244,7 @@ async def test_what_version_2_counted_is_kept(database_url: str) -> None:
         found = connection.execute(sa.select(*queue.metadata.tables["lagoqueue_schema"].c)).all()
     names = ("jobs", "failed_jobs", "other", "failed_other")
     own = ("lagoqueue_workers", "lagoqueue_totals", "lagoqueue_history")
-    assert {row.name: row.version for row in found} == dict.fromkeys((*names, *own), 3)
+    assert {row.name: row.version for row in found} == dict.fromkeys((*names, *own), 4)
 
 
 async def test_a_migration_that_was_broken_off_is_finished_and_counts_nothing_twice(database_url: str) -> None:
@@ -251,6 +269,29 @@ async def test_a_migration_that_was_broken_off_is_finished_and_counts_nothing_tw
     async with SQLQueue(database_url) as queue:
         await queue.setup()
         assert await counted(queue) == {"bulk": (4, 0, 0, 0), "mail": (11, 7, 2, 5)}
+
+
+async def test_what_version_3_reserved_is_settled_by_its_new_key(postgres_url: str) -> None:
+    async with SQLQueue(postgres_url) as queue:
+        await queue.setup()
+        await queue.push_many([Job(name, "Example", b"{}") for name in "abc"])
+        reserved = await queue.pop_many(2)
+    with changing(postgres_url) as connection:
+        made = keys_of_jobs(connection)
+    take_back_to_version_3(postgres_url)
+    async with SQLQueue(postgres_url) as queue:
+        await queue.setup()
+        assert await queue.settle([Settlement(job, "ack") for job in reserved]) == []
+        assert [job.id for job in await queue.pop_many(9)] == ["c"]
+    with changing(postgres_url) as connection:
+        assert keys_of_jobs(connection) == made
+
+
+def keys_of_jobs(connection: sa.Connection) -> list[str]:
+    rows = connection.exec_driver_sql(
+        "SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'jobs'::regclass AND indisunique"
+    )
+    return [definition for (definition,) in rows]
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

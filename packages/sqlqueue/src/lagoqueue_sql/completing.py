@@ -273,7 +273,7 @@ def begin(queue: SQLQueue, job: Job, target: Session | sa.Connection) -> object:
         _take_off(queue, job, target)
     else:
         key = key_of(job)
-        rows = _link(target).rows(queue._spelled("named").outcome, {"seq": key.seq})
+        rows = _link(target).rows(queue._spelled("named").outcome, {"seq": key.seq, "id": key.id})
         if not rows or (_text(rows[0][0]), rows[0][1] is None) != (key.token, False):
             raise ReservationLost(job.id)
     return target.get_transaction()

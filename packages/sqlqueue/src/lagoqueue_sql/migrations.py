@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from lagoqueue.monitor.points import SHORT
 from lagoqueue.monitor.tally import COUNTS, NAMES
-from lagoqueue_sql.schema import COUNTERS_TABLE, Schema
+from lagoqueue_sql.schema import COUNTERS_TABLE, Schema, key_storage
 
 
 def migrate(connection: sa.Connection, table: sa.Table, found: int) -> None:
@@ -41,7 +41,20 @@ def _to_2(connection: sa.Connection, table: sa.Table) -> None:
             index.create(connection)
 
 
-_STEPS: dict[int, Callable[[sa.Connection, sa.Table], None]] = {2: _to_2}
+def _to_4(connection: sa.Connection, table: sa.Table) -> None:
+    """Make the id the primary key in PostgreSQL, in place of `seq` and beside no other index of its own."""
+    if connection.dialect.name == "postgresql" and "receipt" in table.c:
+        name = connection.dialect.identifier_preparer.format_table(table)
+        for change in (
+            f'DROP CONSTRAINT "{table.name}_pkey"',
+            f'DROP CONSTRAINT "{table.name}_id_key"',
+            f'ADD CONSTRAINT "{table.name}_pkey" PRIMARY KEY (id)',
+        ):
+            connection.exec_driver_sql(f"ALTER TABLE {name} {change}")
+        connection.exec_driver_sql(key_storage(table.name))
+
+
+_STEPS: dict[int, Callable[[sa.Connection, sa.Table], None]] = {2: _to_2, 4: _to_4}
 """By the version that a step leads to. Version 1 was SQLite's alone; version 3 changed only the counters."""
 
 

@@ -1,7 +1,8 @@
 """Settling: end reservations, each only while its receipt still holds.
 
 A receipt is the row's `seq` and a random token, new with every claim. Neither is used twice, so a
-receipt proves one reservation and no other, and settling finds its rows by primary key.
+receipt proves one reservation and no other, and settling finds its rows by primary key, which is
+`seq`, or on PostgreSQL the id.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def _was_done(link: Link, sql: Statements, key: Key, settlement: Settlement) -> 
     Nobody else can have taken the job in the meantime unless the reservation expired in it, so a row
     that is gone was removed by that try, and one that lies there with our receipt was put back by it.
     """
-    rows = link.rows(sql.outcome, {"seq": key.seq})
+    rows = link.rows(sql.outcome, {"seq": key.seq, "id": key.id})
     if settlement.action in ("ack", "fail"):
         return not rows
     return bool(rows) and rows[0][0] == key.token and rows[0][1] is None

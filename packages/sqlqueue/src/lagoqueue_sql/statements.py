@@ -69,7 +69,7 @@ class Statements:
             available_at of each.
         ack, put_back, extend, bury: End or extend the reservations in a batch; return id, seq and
             receipt of those that were still held, and for `bury` the columns that `record` takes.
-        outcome: What stands under a `seq` now: receipt and reserved_at.
+        outcome: What stands under a `seq` and id now: receipt and reserved_at.
         give_back: Release what was reserved under one receipt, however many jobs that are.
         size: How many wait under a label.
         forget, record, failed_page, failed_one: The failed-jobs store's; see also `failed_search`.
@@ -114,7 +114,7 @@ class Statements:
 _SHARED = {
     "time": "SELECT {now}",
     "stored": "SELECT seq FROM {jobs} WHERE id = :id",
-    "outcome": "SELECT receipt, reserved_at FROM {jobs} WHERE seq = :seq",
+    "outcome": "SELECT receipt, reserved_at FROM {jobs} WHERE seq = :seq AND id = :id",
     "give_back": (
         "UPDATE {jobs} SET attempts = attempts - 1, reserved_at = NULL, reserved_until = NULL"
         " WHERE reserved_at IS NOT NULL AND reserved_until > 0 AND receipt = :receipt"

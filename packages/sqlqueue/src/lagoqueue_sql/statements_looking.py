@@ -28,6 +28,9 @@ LEVELS = 10_000
 EARLIEST, LATEST = -(2**62), 2**62
 """Before and after all instants; and so before and after all numbers of rows."""
 
+LEVEL = "queue = :queue AND reserved_at IS NULL AND priority = :priority"
+"""What waits under a label with one priority."""
+
 
 class Place(NamedTuple):
     """Where to go on in a level: behind the job that is due at an instant and has a number."""
@@ -50,6 +53,7 @@ class Looking:
         levels: The levels in the order of `pop`, one label after another, that come behind a priority
             of a label, each with the instant of its first job; only that label's when `:one` is 1.
         waiting_page: Jobs of a level from a place to an instant.
+        level_page: Jobs of a level, by how many come before.
         failed_labels: The labels that have failed jobs, sorted.
         failed_queue_range: What holds for the records of a label between two numbers.
         failed_queue_order: What the index that finds them is sorted by, as far as the database has to be told.
@@ -65,6 +69,11 @@ class Looking:
         f"SELECT {VIEW} FROM {{jobs_by_waiting}} WHERE queue = :queue AND reserved_at IS NULL AND priority = :priority"
         " AND available_at >= :at AND (available_at > :at OR seq > :seq) AND available_at <= :until"
         " ORDER BY available_at, seq LIMIT :limit"
+    )
+    level_page = (
+        f"SELECT {VIEW} FROM (SELECT seq AS place FROM {{jobs_by_waiting}} WHERE {LEVEL}"
+        " ORDER BY available_at, seq LIMIT :limit OFFSET :offset) AS page"
+        " JOIN {jobs} ON seq = place ORDER BY available_at, seq"
     )
     failed_labels: str
     failed_queue_range = "queue = :queue AND seq > :above AND seq < :below"
@@ -130,8 +139,7 @@ class LookingStatements:
         looking: How the dialect looks.
         write: Turns a template into a statement.
         clock: The store's time.
-        level_count, level_page: How many jobs of a level come due between two instants; some of them all, by
-            how many come before.
+        level_count: How many jobs of a level come due between two instants.
         failed_count: How many records a label has.
         reserved_end: The place behind which 10,000 reservations lie, and the one after it if there is one.
         reserved_page: Reserved jobs from one place to another, as their reservations end.
@@ -178,9 +186,7 @@ def store_time(link: Link, sql: LookingStatements, own: int) -> int:
     return int(link.rows(sql.clock, {"now": own})[0][0])
 
 
-_DIALECT = ("levels", "waiting_page", "failed_labels")
-
-_LEVEL = "queue = :queue AND reserved_at IS NULL AND priority = :priority"
+_DIALECT = ("levels", "waiting_page", "level_page", "failed_labels")
 
 _RESERVED_PAGE = (
     f"SELECT {VIEW} FROM {{jobs_by_reserved}} WHERE {_RESERVED} AND reserved_until <= :until QUEUE"
@@ -192,13 +198,8 @@ _HISTORY = f"SELECT bucket, {_SUMS} {_IN_WINDOW} QUEUE GROUP BY bucket"
 
 _SHARED = {
     "level_count": (
-        f"SELECT count(*) FROM (SELECT 1 AS one FROM {{jobs_by_waiting}} WHERE {_LEVEL} AND available_at > :behind"
+        f"SELECT count(*) FROM (SELECT 1 AS one FROM {{jobs_by_waiting}} WHERE {LEVEL} AND available_at > :behind"
         " AND available_at <= :until ORDER BY available_at, seq LIMIT :limit) AS counted"
-    ),
-    "level_page": (
-        f"SELECT {VIEW} FROM (SELECT seq AS place FROM {{jobs_by_waiting}} WHERE {_LEVEL}"
-        " ORDER BY available_at, seq LIMIT :limit OFFSET :offset) AS page"
-        " JOIN {jobs} ON seq = place ORDER BY available_at, seq"
     ),
     "failed_count": (
         "SELECT count(*) FROM (SELECT 1 AS one FROM {failed_by_queue} WHERE queue = :queue LIMIT :limit) AS counted"

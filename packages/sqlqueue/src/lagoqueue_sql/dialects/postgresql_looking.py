@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from lagoqueue.monitor import COUNT_CAP
 from lagoqueue_sql.link import Link, Row
 from lagoqueue_sql.rows import as_json
-from lagoqueue_sql.statements_looking import EARLIEST, LATEST, LEVELS, VIEW, Looking, LookingStatements, Place
+from lagoqueue_sql.statements_looking import EARLIEST, LATEST, LEVEL, LEVELS, VIEW, Looking, LookingStatements, Place
 
 _COUNT = """
     (SELECT count(*) FROM (
@@ -59,6 +59,13 @@ class PostgreSQLLooking(Looking):
           AND (available_at, seq) > (level.a, level.s) AND available_at <= CAST(:until AS bigint)
         ORDER BY available_at, seq LIMIT CAST(:limit AS bigint)) AS page
     LIMIT CAST(:limit AS bigint)"""
+
+    # The place is found in the index alone, and `seq` alone in no index.
+    level_page = f"""
+    SELECT {VIEW} FROM {{jobs}}
+    WHERE {LEVEL} AND (available_at, seq) >= (
+        SELECT available_at, seq FROM {{jobs}} WHERE {LEVEL} ORDER BY available_at, seq LIMIT 1 OFFSET :offset)
+    ORDER BY available_at, seq LIMIT :limit"""
 
     # Labels with q and p (an array of priorities): how many of their jobs are due, and how many delayed.
     count_waiting = f"""

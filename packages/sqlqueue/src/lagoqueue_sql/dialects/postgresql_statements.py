@@ -14,8 +14,8 @@ _BATCH = """
     WITH batch AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:batch AS json)) AS each(i text, s bigint, r text, d bigint, b integer))"""
 _HELD = """
-    batch WHERE {jobs}.seq = ANY(ARRAY(SELECT s FROM batch)) AND {jobs}.seq = batch.s
-      AND {jobs}.receipt = batch.r AND {jobs}.id = batch.i AND {jobs}.reserved_until IS NOT NULL"""
+    batch WHERE {jobs}.id = ANY(ARRAY(SELECT i FROM batch)) AND {jobs}.id = batch.i
+      AND {jobs}.receipt = batch.r AND {jobs}.seq = batch.s AND {jobs}.reserved_until IS NOT NULL"""
 """For UPDATE ... FROM and DELETE ... USING: the rows of the batch whose reservation still holds.
 
 The array says the same once more, so that the rows are looked up by key and not found by a join: of a
@@ -29,14 +29,16 @@ _JOB = (
 
 
 # The lateral part runs for one level after another, and stops once the outer limit is reached: what is
-# not returned is not locked. Its array is computed once, before the update looks the rows up by key.
+# not returned is not locked. Its array is computed once, before the update, which finds the rows where they lie:
+# they are locked, so they stay there. One that changed just before it was locked is not found, and left to the next
+# claim, as if its lock had still been held.
 _CLAIM = f"""
-    UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + CAST(:timeout AS bigint), receipt = :receipt,
-           worker = :worker, attempts = attempts + 1
-    WHERE seq = ANY(ARRAY(
-        SELECT due.seq FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint, s bigint)
+    UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + CAST(:timeout AS bigint),
+           receipt = :receipt, worker = :worker, attempts = attempts + 1
+    WHERE ctid = ANY(ARRAY(
+        SELECT due.ctid FROM json_to_recordset(CAST(:levels AS json)) AS level(q text, p integer, f bigint, s bigint)
         CROSS JOIN LATERAL (
-            SELECT seq FROM {{jobs}}
+            SELECT ctid FROM {{jobs}}
             WHERE queue = level.q AND priority = level.p AND reserved_at IS NULL
               AND (available_at, seq) >= (level.f, level.s) AND available_at <= {{now}}
             ORDER BY available_at, seq LIMIT CAST(:limit AS integer) FOR UPDATE SKIP LOCKED) AS due
@@ -93,8 +95,8 @@ class PostgreSQLStatements:
     WHERE (SELECT count(*) FROM acked) <> CAST(:expected AS bigint)"""
     reclaim = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
-    WHERE seq = ANY(ARRAY(
-        SELECT seq FROM {jobs}
+    WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM {jobs}
         WHERE reserved_at IS NOT NULL AND reserved_until > CAST(:since AS bigint) AND reserved_until <= {now}
         FOR UPDATE SKIP LOCKED))
     RETURNING queue, priority, available_at"""
