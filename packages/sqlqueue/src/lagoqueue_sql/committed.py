@@ -1,7 +1,9 @@
 """What is told once a caller's transaction has been committed, as far as SQLAlchemy lets that be known.
 
-The listeners stay on a session or connection for its life, because SQLAlchemy cannot remove one
-while it runs; what they have to tell lives no longer than the transaction.
+One listener serves all sessions: an application makes a session for each transaction, and giving each its
+own would cost a tenth of the transaction. It listens from the import on, because SQLAlchemy cannot add one
+while another thread commits. Those of a connection stay for its life, because it cannot remove one while
+it runs. What they have to tell lives no longer than the transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ PAUSE = 0.005
 Pushed = tuple["SQLQueue", Sequence[str]]
 """A queue, and the labels of jobs that were stored in it."""
 
-_INFO = "lagoqueue"
+_transactions: WeakKeyDictionary[SessionTransaction, list[Pushed]] = WeakKeyDictionary()
+"""What was pushed in a session's transaction or savepoint; one that is rolled back is gone, and this with it."""
+
 _connections: WeakKeyDictionary[sa.Connection, _ConnectionWatch] = WeakKeyDictionary()
 
 
@@ -51,10 +55,9 @@ def count_and_wake(pushed: Sequence[Pushed]) -> None:
 
 def with_session(session: Session, pushed: Pushed) -> None:
     """Tell when the session's transaction, in which the jobs were stored, has been committed."""
-    watch = session.info.get(_INFO)
-    if watch is None:
-        watch = session.info[_INFO] = _SessionWatch(session)
-    watch.add(session, pushed)
+    transaction = _innermost(session)
+    assert transaction is not None, "a statement has just begun one"
+    _transactions.setdefault(transaction, []).append(pushed)
 
 
 def with_connection(connection: sa.Connection, pushed: Pushed) -> None:
@@ -65,31 +68,16 @@ def with_connection(connection: sa.Connection, pushed: Pushed) -> None:
     watch.pushed.append(pushed)
 
 
-class _SessionWatch:
-    """Keeps what was pushed by the transaction or savepoint that it belongs to."""
-
-    def __init__(self, session: Session) -> None:
-        self._pushed: dict[SessionTransaction, list[Pushed]] = {}
-        event.listen(session, "after_commit", self._committed)
-        event.listen(session, "after_transaction_end", self._ended)
-
-    def add(self, session: Session, pushed: Pushed) -> None:
-        transaction = _innermost(session)
-        assert transaction is not None, "a statement has just begun one"
-        self._pushed.setdefault(transaction, []).append(pushed)
-
-    def _committed(self, session: Session) -> None:
-        transaction = _innermost(session)
-        if transaction is None or transaction not in self._pushed:
-            return
-        pushed = self._pushed.pop(transaction)
-        if transaction.nested and transaction.parent is not None:  # a savepoint: what encloses it decides
-            self._pushed.setdefault(transaction.parent, []).extend(pushed)
-        else:
-            count_and_wake(pushed)
-
-    def _ended(self, session: Session, transaction: SessionTransaction) -> None:
-        self._pushed.pop(transaction, None)  # still here: it was rolled back
+@event.listens_for(Session, "after_commit")
+def _session_committed(session: Session) -> None:
+    transaction = _innermost(session)
+    pushed = None if transaction is None else _transactions.pop(transaction, None)
+    if transaction is None or pushed is None:
+        return
+    if transaction.nested and transaction.parent is not None:  # a savepoint: what encloses it decides
+        _transactions.setdefault(transaction.parent, []).extend(pushed)
+    else:
+        count_and_wake(pushed)
 
 
 def _innermost(session: Session) -> SessionTransaction | None:
