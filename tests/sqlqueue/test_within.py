@@ -26,10 +26,12 @@ from lagoqueue import (
     dispatch_many,
     dispatch_sync,
 )
-from lagoqueue_sql import SQLQueue
+from lagoqueue_sql import SQLQueue, chores
+from lagoqueue_sql.thread import OwnerThread
 from tests.core.recorder import Recorder
 from tests.sqlqueue.callers import ASYNC, SYNC, AsyncCaller, Caller
 from tests.sqlqueue.payloads import Effect
+from tests.sqlqueue.processes import PATIENCE
 
 A, B, C = (Job(each, "Example", b'{"n": 1}') for each in "abc")
 
@@ -338,6 +340,31 @@ def test_a_session_that_is_closed_without_a_commit_does_not_count(url: str) -> N
     assert rings(queue, 0)
     assert count_pushed(queue, url) == 0
     asyncio.run(queue.close())
+
+
+def test_a_run_of_commits_pokes_the_queues_thread_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "NOTIFY_EVERY", PATIENCE)
+    monkeypatch.setattr(chores, "COUNT_EVERY", PATIENCE)
+    pokes = 0
+    poke = OwnerThread.poke
+
+    def counted(thread: OwnerThread) -> None:
+        nonlocal pokes
+        pokes += 1
+        poke(thread)
+
+    monkeypatch.setattr(OwnerThread, "poke", counted)
+    queue = open_queue(url)
+    queue.setup_sync()
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    for number in range(20):
+        with Session(engine) as session:
+            dispatch_sync(queue.within(session), Effect(number))
+            session.commit()
+        if number < 3:
+            asyncio.run(queue.size())  # the thread has looked at its chores
+    assert 1 <= pokes <= 3
+    assert count_pushed(queue, url) == 20
 
 
 @pytest.mark.parametrize("sync_url", ["django-sqlite3", "django-postgresql"], indirect=True)

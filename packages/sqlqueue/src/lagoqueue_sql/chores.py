@@ -9,6 +9,7 @@ in the push's own statement, where it costs neither a round trip nor a commit.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,7 @@ class QueueChores:
         self._prune_at = 0.0
         self._notify_at: float | None = None
         self._notified_at = 0.0
+        self._comes_at = math.inf
 
     # --- From any thread ----------------------------------------------------------------------------
 
@@ -65,10 +67,16 @@ class QueueChores:
         if self._channel is not None and self._notify_at is None:
             self._notify_at = self._notified_at + NOTIFY_EVERY
 
+    def comes_late(self) -> bool:
+        """Tell whether the thread, unless it is poked, comes after something is due."""
+        due = self._due_at()
+        return due is not None and due < self._comes_at
+
     def reset(self) -> None:
         """Forget it all: in a forked child it is the parent's to write."""
         self.counts.reset()
         self._notify_at = None
+        self._comes_at = math.inf
 
     # --- In the queue's thread ------------------------------------------------------------------------
 
@@ -86,6 +94,7 @@ class QueueChores:
 
     def do(self, store: Store) -> float | None:
         """Do what is due, and return the seconds until something will be."""
+        self._comes_at = math.inf  # until that is known again, whoever adds something pokes
         now = time.monotonic()
         if self._notify_at is not None and now >= self._notify_at:
             self._notify_at, self._notified_at = None, now
@@ -93,8 +102,17 @@ class QueueChores:
         count_at = self._count_at()
         if count_at is not None and now >= count_at:
             self._flush(store)
-        due = [at for at in (self._notify_at, self._count_at()) if at is not None]
-        return max(0.0, min(due) - time.monotonic()) if due else None
+        due = self._due_at()
+        if due is None:
+            return None
+        self._comes_at = due
+        return max(0.0, due - time.monotonic())
+
+    def _due_at(self) -> float | None:
+        notify_at, count_at = self._notify_at, self._count_at()
+        if notify_at is None or count_at is None:
+            return count_at if notify_at is None else notify_at
+        return min(notify_at, count_at)
 
     def _count_at(self) -> float | None:
         since = self.counts.since

@@ -318,7 +318,7 @@ def _text(value: str | bytes) -> str:
 
 def _count(queue: SQLQueue, job: Job) -> None:
     queue._chores.counts.settled([Settlement(job, "ack", seconds=seconds_running(job))])
-    queue._thread.poke()
+    queue._see_to_chores()
 
 
 async def _outlast(commit: Coroutine[Any, Any, None]) -> asyncio.CancelledError | None:

@@ -216,7 +216,12 @@ class SQLQueue(Queue):
         self._operations.outlook.distrust()
         self._bell.ring()
         self._chores.notify()
-        self._thread.poke()
+        self._see_to_chores()
+
+    def _see_to_chores(self) -> None:
+        """From any thread: something was added to the chores; poke the queue's own if it would come too late."""
+        if self._chores.comes_late():
+            self._thread.poke()
 
     # --- Pop ------------------------------------------------------------------------------------------
 

@@ -246,14 +246,15 @@ def run_text(connection: sa.Connection, statement: str, values: Values) -> Ran:
     """Run a statement through SQLAlchemy, whatever the driver below."""
     lists = frozenset(name for name, value in values.items() if isinstance(value, (tuple, list, set)))
     plain = {name: list(value) if name in lists else value for name, value in values.items()}
-    result = connection.execute(_text(statement, lists), plain, execution_options={"preserve_rowcount": True})
+    result = connection.execute(_text(statement, lists), plain)
     rows = [tuple(row) for row in result] if result.returns_rows else []
     return Ran(result.rowcount, rows)
 
 
 @lru_cache(64)
 def _text(statement: str, lists: frozenset[str]) -> sa.TextClause:
-    return sa.text(statement).bindparams(*(sa.bindparam(name, expanding=True) for name in lists))
+    text = sa.text(statement).bindparams(*(sa.bindparam(name, expanding=True) for name in lists))
+    return text.execution_options(preserve_rowcount=True)
 
 
 def _sqlalchemy(handle: object) -> Access | None:
@@ -310,7 +311,7 @@ def _count_now(pushed: Pushed) -> None:
     """Whether and when it commits is not to be known, so polling finds the jobs."""
     queue, labels = pushed
     queue._chores.counts.pushed(labels)
-    queue._thread.poke()
+    queue._see_to_chores()
 
 
 def _driver(handle: object) -> Access | None:
