@@ -7,7 +7,7 @@ a sixth of their speed on PostgreSQL and more on SQLite; docs/architecture.md ha
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 Row = tuple[Any, ...]
@@ -44,7 +44,7 @@ class Link:
         self._cursor.execute(statement, values)
         return int(self._cursor.rowcount)
 
-    def many(self, statement: str, values: Sequence[Values]) -> int:
+    def many(self, statement: str, values: Iterable[Values]) -> int:
         """Run a statement once for each set of values and return how many rows they changed in all."""
         self._cursor.executemany(statement, values)
         return int(self._cursor.rowcount)

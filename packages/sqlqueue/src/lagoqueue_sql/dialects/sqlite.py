@@ -134,17 +134,30 @@ class SQLite(Database):
         return [link.count(sql.push, row) == 1 for row in rows]
 
     def claim(self, link: Link, sql: Statements, levels: Sequence[Level], values: dict[str, Any]) -> Sequence[Row]:
-        rows: list[Row] = []
+        take, _, taken = sql.claim.partition(";")
+        left = limit = values["limit"]
         for queue, priority, floor, floor_seq in levels:
-            left = values["limit"] - len(rows)
             if left == 0:
                 break
             where = {"queue": queue, "priority": priority, "floor": floor, "floor_seq": floor_seq, "limit": left}
-            rows += link.rows(sql.claim, values | where)
-        return rows
+            left -= link.count(take, values | where)
+        return link.rows(taken, values) if left < limit else []
 
     def ack(self, link: Link, sql: Statements, keys: Sequence[Key]) -> Collection[Key]:
-        return [key for key in keys if link.count(sql.ack, key_item(key))]
+        """Remove jobs that are done; of many, what each changed is seen before the next is asked for."""
+        if len(keys) == 1:
+            return keys if link.count(sql.ack, key_item(keys[0])) else ()
+        changes: list[int] = []
+
+        def items() -> Iterator[Values]:
+            for key in keys:
+                changes.append(link.connection.total_changes)
+                yield {"s": key.seq, "r": key.token, "i": key.id}
+
+        if link.many(sql.ack, items()) == len(keys):
+            return keys
+        changes.append(link.connection.total_changes)
+        return [key for key, before, after in zip(keys, changes, changes[1:], strict=False) if after > before]
 
     def reclaim(self, link: Link, sql: Statements, values: Values) -> Sequence[Row]:
         return link.rows(sql.reclaim, values)

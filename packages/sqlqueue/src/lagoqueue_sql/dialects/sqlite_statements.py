@@ -49,6 +49,8 @@ class SQLiteStatements:
                              WHERE first.queue = level.queue AND first.priority = level.priority
                                AND first.reserved_at IS NULL), {now}
     FROM level"""
+    # Two statements, with a semicolon between them: the second reads, by the instant at which they expire, what the first
+    # reserved in each level. RETURNING would copy every row aside first.
     claim = f"""
     UPDATE {{jobs}} SET reserved_at = {{now}}, reserved_until = {{now}} + :timeout, receipt = :receipt,
            worker = :worker, attempts = attempts + 1
@@ -56,8 +58,9 @@ class SQLiteStatements:
         SELECT seq FROM {{jobs}}
         WHERE queue = :queue AND priority = :priority AND reserved_at IS NULL
           AND (available_at, seq) >= (:floor, :floor_seq) AND available_at <= {{now}}
-        ORDER BY priority DESC, available_at, seq LIMIT :limit)
-    RETURNING {COLUMNS}, seq, reserved_at"""
+        ORDER BY priority DESC, available_at, seq LIMIT :limit);
+    SELECT {COLUMNS}, seq, reserved_at FROM {{jobs}} INDEXED BY {{reserved}}
+    WHERE reserved_at IS NOT NULL AND reserved_until = {{now}} + :timeout AND receipt = :receipt"""
     turn = ""  # `ack` and `claim`, one after the other
     reclaim = """
     UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
