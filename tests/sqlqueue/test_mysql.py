@@ -69,6 +69,7 @@ VALUES: dict[str, Any] = {
     "seqs": [1, 2, 3],
     "ids": ["0", "1", "2"],
     "receipts": ["r"],
+    "keys": [(1, "r", "0"), (2, "r", "1"), (3, "r", "2")],
     "batch": '[{"s": 1, "d": 1, "b": 0}, {"s": 2, "d": 1, "b": 0}, {"s": 3, "d": 1, "b": 0}]',
 }
 
@@ -78,7 +79,7 @@ INDEXES = {
     "size": ["ix_jobs_waiting"],
     "reclaim": ["ix_jobs_reserved", "PRIMARY"],
     "release_orphans": ["ix_jobs_reserved", "PRIMARY"],
-    "ack": ["PRIMARY", "PRIMARY"],
+    "ack": ["PRIMARY", "PRIMARY", "PRIMARY"],
     "put_back": ["PRIMARY", "PRIMARY"],
     "extend": ["PRIMARY", "PRIMARY"],
     "bury": ["PRIMARY", "PRIMARY"],

@@ -283,6 +283,19 @@ class MySQL(Database):
                 link.count(take, values | {"seqs": [row[SEQ] for row in rows]})
         return rows
 
+    def ack(self, link: Link, sql: Statements, keys: Sequence[Key]) -> Collection[Key]:
+        """Remove jobs that are done, with one statement; only when its count tells of lost ones, find out which those are."""
+        if len(keys) == 1:
+            return super().ack(link, sql, keys)
+        exactly = [(key.seq, key.token, key.id) for key in keys]
+        values = {"keys": exactly, **_where([(key.id, key.seq, key.token) for key in keys])}
+        with transaction(link):
+            link.run("SAVEPOINT acks")
+            if link.count(sql.ack.split(";")[2], values) == len(keys):
+                return keys
+            link.run("ROLLBACK TO SAVEPOINT acks")
+            return super().ack(link, sql, keys)
+
     def turn(
         self, link: Link, sql: Statements, acks: Sequence[Key], levels: Sequence[Level], values: dict[str, Any]
     ) -> tuple[Collection[Key], Sequence[Row]]:
@@ -305,7 +318,7 @@ class MySQL(Database):
 
     def held(self, link: Link, sql: Statements, statement: str, values: Values) -> Sequence[Row]:
         """A batch of one takes one statement, whose count says it all, unless the columns are wanted."""
-        lock, _, write = statement.partition(";")
+        lock, write, *_ = statement.split(";")
         items = {(item["i"], item["s"], item["r"]): item for item in _decode_batch(values["batch"])}
         if len(items) == 1 and statement is not sql.bury:
             return list(items) if link.count(write, {**values, **_where(items)}) else []
@@ -392,7 +405,7 @@ def too_large(size: int, limit: int) -> Exception:
     )
 
 
-def _where(keys: Mapping[tuple[str, int, str], object]) -> dict[str, Any]:
+def _where(keys: Collection[tuple[str, int, str]]) -> dict[str, Any]:
     ids, seqs, receipts = zip(*keys, strict=True)
     return {"ids": ids, "seqs": seqs, "receipts": set(receipts)}
 
