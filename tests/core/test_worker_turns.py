@@ -46,10 +46,10 @@ class Gated(Noting):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begun, self.let_through = asyncio.Event(), asyncio.Event()
+        self.begun, self.second_begun, self.let_through = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def take_turn(self, settlements: Sequence[Settlement], limit: int) -> Turn:
-        self.begun.set()
+        (self.second_begun if self.begun.is_set() else self.begun).set()
         await self.let_through.wait()
         return await super().take_turn(settlements, limit)
 
@@ -139,6 +139,107 @@ async def test_slots_run_on_while_a_turn_is_under_way() -> None:
     await dispatch_many(queue, [Resize(n) for n in range(20)])
     await asyncio.wait_for(worker.run(burst=True), 10)
     assert ran == list(range(20))
+
+
+class Slow(Noting):
+    """Its turns take a while, one after another as over one connection. Notes how many are under way, and what is held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connection = asyncio.Lock()
+        self.under_way, self.most_under_way = 0, 0
+        self.held, self.most_held = 0, 0
+
+    async def pop_many(self, limit: int, wait: float = 0.0, *, labels: Sequence[str] | None = None) -> list[Job]:
+        jobs = await super().pop_many(limit, wait, labels=labels)
+        self._hold(len(jobs))
+        return jobs
+
+    async def settle(self, settlements: Sequence[Settlement]) -> list[Job]:
+        lost = await super().settle(settlements)
+        self._hold(-len(settlements))
+        return lost
+
+    async def take_turn(self, settlements: Sequence[Settlement], limit: int) -> Turn:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            async with self._connection:
+                for _ in range(5):
+                    await asyncio.sleep(0)
+                turn = await super().take_turn(settlements, limit)
+                self._hold(len(turn.jobs) - len(settlements))
+                return turn
+        finally:
+            self.under_way -= 1
+
+    def _hold(self, more: int) -> None:
+        self.held += more
+        self.most_held = max(self.most_held, self.held)
+
+
+@pytest.mark.parametrize("concurrency", [1, 10])
+async def test_a_worker_that_may_hold_many_has_the_next_turn_wait_behind_the_one_under_way(concurrency: int) -> None:
+    queue = Slow()
+    worker = Worker(queue, concurrency=concurrency, prefetch=200 - concurrency)
+    ran: list[int] = []
+
+    @worker.handle(Resize)
+    async def note(payload: Resize) -> None:
+        ran.append(payload.width)
+
+    await dispatch_many(queue, [Resize(n) for n in range(1000)])
+    await asyncio.wait_for(worker.run(burst=True), 10)
+    assert ran == list(range(1000))
+    assert queue.most_under_way == 2
+    assert queue.most_held == 200
+    assert [call for call in queue.calls if call[0] == "turn"][:8] == [("turn", 100, 100)] * 8
+
+
+async def test_a_worker_that_may_hold_few_takes_one_turn_at_a_time() -> None:
+    queue = Slow()
+    worker = Worker(queue, concurrency=10, prefetch=20)
+    worker.handle(Resize, no_op)
+    await dispatch_many(queue, [Resize(n) for n in range(200)])
+    await asyncio.wait_for(worker.run(burst=True), 10)
+    assert queue.most_under_way == 1
+
+
+@pytest.mark.parametrize("failing", [{1}, {2}, {1, 2}, {2, 4, 5}])
+async def test_of_two_turns_one_may_fail(failing: set[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    class FailsAtTimes(Slow):
+        async def take_turn(self, settlements: Sequence[Settlement], limit: int) -> Turn:
+            number = sum(name == "turn" for name, _, _ in self.calls)
+            await asyncio.sleep(0)
+            if number in failing:
+                raise DriverError("connection lost")
+            return await super().take_turn(settlements, limit)
+
+    monkeypatch.setattr("lagoqueue.settler._FIRST_PAUSE", 0.001)
+    queue = FailsAtTimes()
+    recorder = Recorder()
+    worker = Worker(queue, prefetch=199, observers=[recorder])
+    worker.handle(Resize, no_op)
+    await dispatch_many(queue, [Resize(n) for n in range(1000)])
+    await asyncio.wait_for(worker.run(burst=True), 10)
+    assert recorder.names().count("processed") == 1000
+    assert queue.most_held == 200
+    assert queue.store.jobs() == []
+
+
+async def test_stop_lets_two_turns_end_and_gives_back_what_they_brought() -> None:
+    queue = Gated()
+    worker = Worker(queue, prefetch=199)
+    worker.handle(Resize, no_op)
+    await dispatch_many(queue, [Resize(n) for n in range(400)])
+    task = asyncio.create_task(worker.run())
+    await asyncio.wait_for(queue.second_begun.wait(), 10)
+    worker.stop()
+    await asyncio.sleep(0)
+    queue.let_through.set()
+    await asyncio.wait_for(task, 10)
+    assert [job.attempts for job in queue.store.jobs()] == [0] * 200
+    assert await queue.size() == 200
 
 
 async def test_stop_lets_a_turn_end_and_gives_back_what_it_brought() -> None:

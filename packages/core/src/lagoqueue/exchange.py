@@ -3,6 +3,9 @@
 What has ended is settled in the same turn in which the next jobs are claimed. While one turn is
 under way the slots run what they have, and what ends meanwhile goes with the next: so a lone job is
 settled at once, and under load one round trip does for many, with no timer.
+
+Where many jobs may be held, a turn is for half of them, and the next is handed over while one is under way: so the
+store is at work on the one half while the other half runs.
 """
 
 from __future__ import annotations
@@ -21,6 +24,9 @@ from lagoqueue.settler import Settler
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
+
+_MANY = 50
+"""The least that a turn beside another settles and claims: with fewer, two turns cost more than they save."""
 
 
 class Exchange:
@@ -66,6 +72,10 @@ class Exchange:
         self._log = log
         self.held: set[Delivery] = set()
         self._ended: list[Delivery] = []
+        self._enough = 1  # of the ended for a turn
+        self._portion = (most + 1) // 2 if least >= _MANY else most
+        self._under_way = 0
+        self._promised = 0
         self._settler = Settler(queue, self.settled, self.let_go, log)
         self._settlements = 0
         self._claim: asyncio.Task[None] | None = None
@@ -81,7 +91,7 @@ class Exchange:
         """Settle a delivery as its settlement says, and report it. Its handler may have done the first."""
         if delivery.settlement is not None:
             self._ended.append(delivery)
-            if self._something is not None:
+            if self._something is not None and len(self._ended) >= self._enough:
                 self._wake()
         elif delivery in self.held:  # else the drain did not wait for it, and has reported it
             self.settled([delivery])
@@ -112,20 +122,31 @@ class Exchange:
     def close(self) -> None:
         """Let `run` return once nothing is left to be settled."""
         self._closing = True
+        self._count_turns(0)
         self._wake()
 
     # --- Turn by turn ---------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Claim and settle until closed."""
+        if self._portion == self._most:
+            await self._talk()
+            return
+        talks = [asyncio.create_task(self._talk(), name=f"lagoqueue-exchange-{number}") for number in range(2)]
+        try:
+            await asyncio.gather(*talks)
+        finally:
+            for talk in talks:
+                talk.cancel()
+
+    async def _talk(self) -> None:
+        """Take one turn after another until closed. Two do so at once where a turn is but a portion."""
         while True:
-            batch, self._ended = self._ended, []
+            batch = self._next_batch()
             room = self._room(len(batch))
-            if batch and room:
-                self._received(await self._settler.turn(batch, room))
-            elif batch:
-                await self._settler.settle(batch)
-            elif room:
+            if batch:
+                await self._turn(batch, room)
+            elif room and not self._under_way:
                 self._claim = asyncio.create_task(self._wait_for_jobs(room), name="lagoqueue-claim")
                 self._claim.add_done_callback(self._claim_ended)
             elif self._closing:
@@ -133,11 +154,39 @@ class Exchange:
             else:
                 await self._sleep()
 
+    def _next_batch(self) -> list[Delivery]:
+        """Take what is to be settled now: whatever has ended, but beside another turn only as much as is worth one."""
+        if len(self._ended) < self._enough:
+            return []
+        batch, self._ended = self._ended[: self._portion], self._ended[self._portion :]
+        return batch
+
+    async def _turn(self, batch: list[Delivery], room: int) -> None:
+        """Settle a batch, and claim as many jobs as there is room for, if there is."""
+        promised = room - len(batch) if room else 0
+        self._promised += promised
+        self._count_turns(1)
+        try:
+            if room:
+                jobs = await self._settler.turn(batch, room)
+            else:
+                await self._settler.settle(batch)
+                jobs = []
+        finally:
+            self._promised -= promised
+            self._count_turns(-1)
+        self._received(jobs)
+
+    def _count_turns(self, more: int) -> None:
+        self._under_way += more
+        self._enough = self._least if self._under_way and not self._closing else 1
+
     def _room(self, leaving: int) -> int:
         """Return how many jobs to claim while `leaving` are settled; 0 when now is no time for it."""
         if self._claim is not None or self._dry or not self._claiming:
             return 0
-        room = self._most - len(self.held) + leaving
+        # What another turn claims beyond what it settles is room that is taken already.
+        room = self._most - len(self.held) - self._promised + leaving
         return room if room >= self._least else 0
 
     async def _wait_for_jobs(self, room: int) -> None:
@@ -176,7 +225,8 @@ class Exchange:
             self._arrived(hold(jobs, self.held))
 
     async def _sleep(self) -> None:
-        self._something = asyncio.get_running_loop().create_future()
+        if self._something is None:
+            self._something = asyncio.get_running_loop().create_future()
         await self._something
 
     def _wake(self) -> None:

@@ -252,6 +252,9 @@ class Queue(ABC):
         A driver makes it one round trip and one commit where it can: then all of it is done or, when this
         raises, none. That no job came is no promise that none is due, as `pop`'s `QueueEmpty` is.
 
+        A worker that may hold many jobs calls it again before it has returned. A driver that then does one after
+        the other keeps the jobs in order.
+
         Raises:
             InvalidValue: `limit` is not a whole number from 1.
         """
