@@ -7,6 +7,7 @@ import gc
 import os
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,10 +16,14 @@ from lagoqueue import Job, QueueClosed, QueueEmpty, dispatch_sync
 from lagoqueue_sql import SQLQueue
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
+from lagoqueue_sql.store import Store
 from tests.sqlqueue.gate import Gate
-from tests.sqlqueue.payloads import Effect
+from tests.sqlqueue.payloads import Effect, connect
+from tests.sqlqueue.processes import each_database
 
 JOB = Job("a", "Example", b"{}")
+
+database_url = each_database("sqlite", "postgresql", "mariadb")
 
 
 async def test_a_pop_cancelled_before_it_ran_claims_nothing(queue: SQLQueue) -> None:
@@ -76,6 +81,74 @@ async def _claimed_elsewhere(queue: SQLQueue) -> bool:
         return bool(link.rows("SELECT count(*) FROM jobs WHERE reserved_at IS NOT NULL", {})[0][0] == 1)
     finally:
         queue._database.close(link)
+
+
+async def test_an_outcome_does_not_wait_for_the_call_behind_it(database_url: str) -> None:
+    """On PostgreSQL it is told once the server is at work on the next, elsewhere before that begins."""
+    async with connect(database_url) as queue:
+        await queue.setup()
+        gate, behind = Gate(), Gate()
+
+        def hold(link: Link) -> None:
+            link.rows("SELECT 1", {})
+            behind.hold(link)
+
+        holding = gate.holding(queue)
+        first = asyncio.create_task(queue.push_many([JOB]))
+        second = asyncio.create_task(queue._thread.run(lambda store: store.run(hold, Mode.READ)))
+        await asyncio.to_thread(gate.reached.wait, 10)
+        gate.open.set()
+        assert await asyncio.wait_for(first, 5) == 1
+        await asyncio.to_thread(behind.reached.wait, 10)
+        assert not second.done()
+        behind.open.set()
+        await asyncio.gather(holding, second)
+
+
+async def test_what_is_put_off_is_done_in_order_and_harms_nobody(
+    queue: SQLQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    done: list[str] = []
+
+    def put_off(store: Store) -> None:
+        store.later(partial(done.append, "later"))
+        store.later(lambda: 1 / 0)
+        store.later(partial(done.append, "last"))
+        store.later(partial(done.append, "urgent"), urgent=True)
+
+    with caplog.at_level("ERROR", "lagoqueue.sql"):
+        await asyncio.gather(queue._thread.run(put_off), queue.push(JOB))
+        await queue.size()
+    assert done == ["urgent", "later", "last"]
+    assert [record.exc_info is not None for record in caplog.records] == [True]
+
+
+async def test_what_a_loop_that_was_closed_had_claimed_is_given_back(database_url: str) -> None:
+    async with connect(database_url) as queue:
+        await queue.setup()
+        gate = Gate()
+
+        async def claim_and_leave() -> None:
+            claiming = asyncio.ensure_future(queue.pop_many(1))
+            asyncio.get_running_loop().call_soon(claiming.get_loop().stop)
+            await claiming
+
+        def in_a_loop_of_its_own() -> None:
+            loop = asyncio.new_event_loop()
+            leaving = loop.create_task(claim_and_leave())
+            loop.run_forever()
+            leaving._log_destroy_pending = False  # type: ignore[attr-defined]  # it is what this is about
+            loop.close()
+
+        await queue.push(JOB)
+        holding = gate.holding(queue)
+        await asyncio.to_thread(gate.reached.wait, 10)
+        await asyncio.to_thread(in_a_loop_of_its_own)
+        assert queue._thread._calls.qsize() == 1
+        gate.open.set()
+        await holding
+        job = await queue.pop(5)
+        assert (job.id, job.attempts) == ("a", 1)
 
 
 async def test_close_ends_waiting_pops_and_later_calls(queue: SQLQueue) -> None:

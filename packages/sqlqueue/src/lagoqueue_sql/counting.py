@@ -66,9 +66,9 @@ class Counts:
                 tallies[queue][WAIT + bisect_left(_WAITS, micros)] += 1
             self._begun()
 
-    def settled(self, settlements: Sequence[Settlement]) -> None:
-        """Count what was done to end reservations."""
-        now = self._now()
+    def settled(self, settlements: Sequence[Settlement], at: int | None = None) -> None:
+        """Count what was done to end reservations, now or at an instant of the clock of `Counts`."""
+        now = self._now() if at is None else at
         with self._lock:
             tallies, processed_at = self._unwritten
             for each in settlements:

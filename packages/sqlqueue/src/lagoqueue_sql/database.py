@@ -60,6 +60,8 @@ class Database(ABC):
     """What pushing several jobs takes."""
     checks: ClassVar[Sequence[Check]]
     """What can go wrong in this kind of database, beside what can in all."""
+    overlaps: ClassVar[bool] = False
+    """Whether a connection calls its `meanwhile` while the server is at work, so that this process can be at work as well."""
     outlives_fork: ClassVar[bool] = True
     """Whether a connection that a fork copied does no harm in the child, where nobody uses it; see `forking`."""
 

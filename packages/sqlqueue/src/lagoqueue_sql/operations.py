@@ -7,6 +7,7 @@ side that coroutines see.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from lagoqueue._time import Clock, to_seconds
@@ -119,8 +120,8 @@ class Operations:
         except OutcomeUnknown:
             turned = self._turn_once(store, settlements, labels, limit, thorough, worker)
         if turned.found.waits:
-            self._chores.counts.waited(turned.found.waits)
-        self._settled(settlements, turned.lost)
+            store.later(partial(self._chores.counts.waited, turned.found.waits))
+        self._settled(store, settlements, turned.lost)
         return turned
 
     def _enrolled_worker(self, store: Store) -> str | None:
@@ -186,7 +187,7 @@ class Operations:
             lost = self._settle_once(store, settlements)
         except OutcomeUnknown:
             lost = self._settle_once(store, settlements)
-        self._settled(settlements, lost)
+        self._settled(store, settlements, lost)
         return lost
 
     def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Settlement]:
@@ -201,14 +202,14 @@ class Operations:
         self._unsure.difference_update(endings.keys)
         return lost
 
-    def _settled(self, settlements: Sequence[Settlement], lost: Sequence[Settlement]) -> None:
+    def _settled(self, store: Store, settlements: Sequence[Settlement], lost: Sequence[Settlement]) -> None:
         """Count what was settled, and wake who waits for what was put back."""
         done = settlements
         if lost:
             gone = {id(settlement) for settlement in lost}
             done = [settlement for settlement in settlements if id(settlement) not in gone]
         if done:
-            self._chores.counts.settled(done)
+            store.later(partial(self._chores.counts.settled, done, self._now()))
         back = [each for each in done if each.action in ("nack", "release")]
         if back:
             self.arrived(

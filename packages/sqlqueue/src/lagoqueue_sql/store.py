@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -23,12 +25,19 @@ T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 """Seconds before a transaction that was rolled back on account of another is tried again."""
 
+_log = logging.getLogger("lagoqueue.sql")
+
 IDLE = 10.0
 """Seconds without use after which a connection is tried before it is trusted."""
 
 
 class Store:
-    """A connection for one thread at a time. It is opened anew after an error that spoils it."""
+    """A connection for one thread at a time. It is opened anew after an error that spoils it.
+
+    Attributes:
+        lock: Held while the connection is used.
+        overlaps: Whether what is put off is done while the server is at work; else its owner has to catch up after each call.
+    """
 
     def __init__(self, database: Database, schema: Schema, sql: Statements) -> None:
         self._database = database
@@ -36,6 +45,9 @@ class Store:
         self._sql = sql
         self._link: Link | None = None
         self._used_at = 0.0
+        self._urgent: deque[Callable[[], object]] = deque()
+        self._later: deque[Callable[[], object]] = deque()
+        self.overlaps = database.overlaps
         self.lock = threading.RLock()
         if not database.outlives_fork:
             close_before_fork(self)
@@ -91,6 +103,7 @@ class Store:
         Raises:
             DriverError: It cannot be done; nothing was changed, except in MySQL, which cannot take DDL back.
         """
+        self.catch_up()  # for it goes by another connection
         errors: tuple[type[Exception], ...] = (*self._database.errors, DBAPIError)
         deadline = time.monotonic() + self._database.patience
         while True:
@@ -110,15 +123,35 @@ class Store:
             self.close()
             link = None
         if link is None:
+            self.catch_up()  # it may take long
             link = self._database.open()
             try:
                 self._database.run(link, lambda link: versioning.check(link, self._sql, self._schema), Mode.READ)
             except BaseException:
                 self._database.close(link)
                 raise
+            if self.overlaps:
+                link.connection.meanwhile = self.catch_up
             self._link = link
             self._used_at = time.monotonic()
         return link
+
+    def later(self, function: Callable[[], object], *, urgent: bool = False) -> None:
+        """Put off what a call need not wait for; see `catch_up`.
+
+        Args:
+            function: What to do then. It runs no statement.
+            urgent: Before all that is not.
+        """
+        (self._urgent if urgent else self._later).append(function)
+
+    def catch_up(self) -> None:
+        """Do what was put off: the server is at work meanwhile, or there is nothing for it to do."""
+        while put_off := self._urgent or self._later:
+            try:
+                put_off.popleft()()
+            except Exception:  # the statement that is under way is not to fail for it
+                _log.exception("what was to follow a call failed")
 
     def close(self) -> None:
         """Close the connection; the next use opens another."""

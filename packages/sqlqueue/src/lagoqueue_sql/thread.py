@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -57,16 +58,27 @@ class _Call(Generic[T]):
         self._lock = threading.Lock()
         self.abandoned = False
 
-    def run(self, store: Store) -> None:
-        """In the thread: do it, and hand the outcome over, or undo it where nobody waits any more."""
+    def run(self, store: Store, ahead: list[_Call[Any] | None]) -> None:
+        """In the thread: do it, and later hand the outcome over; or undo it where nobody waits any more.
+
+        Args:
+            store: For the function.
+            ahead: Where to leave what is to be done before the next call.
+        """
         if self.abandoned:
             return
         try:
             abandoned = self.end(self.function(store))
         except BaseException as error:  # also SystemExit from a bug: the thread must live, the caller must know
             abandoned = self.end(error)
-        if abandoned or not _tell([self]):
+        if abandoned:
             self._run_undo(store)
+        else:
+            store.later(partial(self._deliver, ahead), urgent=True)
+
+    def _deliver(self, ahead: list[_Call[Any] | None]) -> None:
+        if not _tell([self]):
+            ahead.append(_Call(self._run_undo))
 
     def end(self, outcome: T | BaseException) -> bool:
         """Keep the outcome, and return whether the caller has left already."""
@@ -302,12 +314,15 @@ def _serve(calls: SimpleQueue[_Call[Any] | None], store: Store, ended: threading
                 pass
             else:
                 if call is None:
+                    store.catch_up()
                     break
                 if isinstance(call, _Share):
                     _run_together([call, *_shares_behind(call, calls, ahead)], store)
                 else:
-                    call.run(store)
+                    call.run(store, ahead)
                 del call  # do not keep a result alive while waiting for the next call
+            if not store.overlaps or (calls.empty() and not ahead):
+                store.catch_up()
             until_chores = None if chores is None else chores.do(store)
         if chores is not None:
             chores.finish(store)

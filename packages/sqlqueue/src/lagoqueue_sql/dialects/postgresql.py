@@ -69,12 +69,17 @@ class Connection(psycopg.Connection[Row]):
     deadline = float("inf")
     """A point of time.monotonic(); another thread may move it."""
 
+    meanwhile: Callable[[], object] | None = None
+    """Called while the server is at work on a statement."""
+
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **kwargs: Any) -> T:
         return super().wait(self._until_deadline(gen), *args, **kwargs)
 
     def _until_deadline(self, gen: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         try:
             wanted = next(gen)
+            if self.meanwhile is not None:
+                self.meanwhile()
             while True:
                 ready = yield wanted  # psycopg comes back ten times a second when nothing happens
                 if not ready and time.monotonic() > self.deadline:
@@ -112,6 +117,7 @@ class PostgreSQL(Database):
     poll: ClassVar[float] = 1.0
     claim_mode: ClassVar[Mode] = Mode.SINGLE
     push_mode: ClassVar[Mode] = Mode.SINGLE
+    overlaps: ClassVar[bool] = True
     checks: ClassVar[Sequence[Check]] = CHECKS
 
     def __init__(
