@@ -20,6 +20,7 @@ class Noting(NamedQueue):
     def __init__(self) -> None:
         self.store = MemoryQueue()
         super().__init__(self.store, ("default",))
+        self.turns_at_once = 2
         self.calls: list[tuple[str, int, int]] = []
         self.claims_for_one = asyncio.Event()
 
@@ -201,6 +202,16 @@ async def test_a_worker_that_may_hold_few_takes_one_turn_at_a_time() -> None:
     worker = Worker(queue, concurrency=10, prefetch=20)
     worker.handle(Resize, no_op)
     await dispatch_many(queue, [Resize(n) for n in range(200)])
+    await asyncio.wait_for(worker.run(burst=True), 10)
+    assert queue.most_under_way == 1
+
+
+async def test_a_driver_for_which_it_does_not_pay_gets_one_turn_at_a_time() -> None:
+    queue = Slow()
+    queue.turns_at_once = 1
+    worker = Worker(queue, prefetch=199)
+    worker.handle(Resize, no_op)
+    await dispatch_many(queue, [Resize(n) for n in range(1000)])
     await asyncio.wait_for(worker.run(burst=True), 10)
     assert queue.most_under_way == 1
 

@@ -73,7 +73,7 @@ class Exchange:
         self.held: set[Delivery] = set()
         self._ended: list[Delivery] = []
         self._enough = 1  # of the ended for a turn
-        self._portion = (most + 1) // 2 if least >= _MANY else most
+        self._portion = (most + 1) // 2 if queue.turns_at_once > 1 and least >= _MANY else most
         self._under_way = 0
         self._promised = 0
         self._settler = Settler(queue, self.settled, self.let_go, log)

@@ -102,6 +102,7 @@ class SQLQueue(Queue):
         options = Options(timeout, wakeup, prepared_statements, synchronous, busy_timeout, connect_args)
         url = to_url(url_or_engine)
         self._database = to_database(url, options)
+        self.turns_at_once = 2 if self._database.overlaps else 1
         failed_table = f"failed_{table}" if failed_table is None else failed_table
         self._schema = Schema(table, failed_table, self._database.dialect)
         self._spelled = cache(partial(build, self._schema, self._database.statements, server_clock=_clock is None))
