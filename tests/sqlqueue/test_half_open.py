@@ -44,6 +44,19 @@ def proxied(database_url: str, proxy: Proxy) -> str:
     return sa.make_url(database_url).set(port=proxy.port).render_as_string(hide_password=False)
 
 
+async def test_calls_that_wait_while_nobody_answers_fail_together(proxied: str, proxy: Proxy) -> None:
+    async with connect(proxied, timeout=TIMEOUT) as queue:
+        await queue.setup()
+        await queue.size()
+        await asyncio.to_thread(proxy.half_open)
+        began = time.monotonic()
+        outcomes = await asyncio.gather(*[queue.size() for _ in range(6)], return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [DriverError] * 6
+        assert time.monotonic() - began < TIMEOUT + CONNECTING
+        await asyncio.to_thread(proxy.restore)
+        assert await queue.size() == 0
+
+
 async def test_a_worker_whose_connections_went_silent_goes_on_over_new_ones(proxied: str, proxy: Proxy) -> None:
     async with connect(proxied, timeout=TIMEOUT) as queue:
         await queue.setup()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -36,6 +37,7 @@ class Store:
 
     Attributes:
         lock: Held while the connection is used.
+        asked_at: When its owner was asked for what it now runs, on the monotonic clock.
         overlaps: Whether what is put off is done while the server is at work; else its owner has to catch up after each call.
     """
 
@@ -45,6 +47,9 @@ class Store:
         self._sql = sql
         self._link: Link | None = None
         self._used_at = 0.0
+        self.asked_at = math.inf
+        self._unreachable: Exception | None = None
+        self._unreachable_at = 0.0
         self._urgent: deque[Callable[[], object]] = deque()
         self._later: deque[Callable[[], object]] = deque()
         self.overlaps = database.overlaps
@@ -124,7 +129,7 @@ class Store:
             link = None
         if link is None:
             self.catch_up()  # it may take long
-            link = self._database.open()
+            link = self._connect()
             try:
                 self._database.run(link, lambda link: versioning.check(link, self._sql, self._schema), Mode.READ)
             except BaseException:
@@ -135,6 +140,18 @@ class Store:
             self._link = link
             self._used_at = time.monotonic()
         return link
+
+    def _connect(self) -> Link:
+        """Open a connection. What waited while that was tried in vain fails likewise, rather than take as long again."""
+        if self._unreachable is not None and self.asked_at < self._unreachable_at:
+            raise self._unreachable.with_traceback(None)
+        self._unreachable = None
+        try:
+            return self._database.open()
+        except self._database.errors as error:
+            if self._database.trouble(error) is Trouble.LOST:
+                self._unreachable, self._unreachable_at = error, time.monotonic()
+            raise
 
     def later(self, function: Callable[[], object], *, urgent: bool = False) -> None:
         """Put off what a call need not wait for; see `catch_up`.

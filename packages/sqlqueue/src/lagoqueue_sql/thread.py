@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -50,6 +51,7 @@ class _Call(Generic[T]):
         undo: Undo[T] | None = None,
     ) -> None:
         self.function = function
+        self.asked_at = time.monotonic()
         self.done = done
         self.undo = undo
         self.error: BaseException | None = None
@@ -311,11 +313,12 @@ def _serve(calls: SimpleQueue[_Call[Any] | None], store: Store, ended: threading
             try:
                 call = ahead.pop() if ahead else calls.get(timeout=until_chores)
             except Empty:
-                pass
+                store.asked_at = time.monotonic()
             else:
                 if call is None:
                     store.catch_up()
                     break
+                store.asked_at = call.asked_at
                 if isinstance(call, _Share):
                     _run_together([call, *_shares_behind(call, calls, ahead)], store)
                 else:
