@@ -12,6 +12,7 @@ import pytest
 
 from lagoqueue import Job, Settlement
 from lagoqueue_sql import SQLQueue
+from lagoqueue_sql.dialects.postgresql import FIXED_PLANS
 
 VALUES: dict[str, Any] = {
     "batch": json.dumps([{"q": "default", "i": "a", "s": 1, "r": "x", "d": 1, "b": 0}]),
@@ -111,6 +112,22 @@ async def test_postgresql_reads_indexes_and_sorts_nothing(postgres_url: str) -> 
                 assert f"Seq Scan on {queue._schema.jobs.name}" not in plan, plan
                 assert "Sort" not in plan, plan
                 assert index in plan, plan
+
+
+async def test_postgresql_compares_no_row_with_each_of_a_batch(postgres_url: str) -> None:
+    """Even where the statistics are of a table that was nearly empty, and had nothing reserved."""
+    async with SQLQueue(postgres_url, wakeup="poll") as queue:
+        await queue.setup()
+        await queue.push_many([Job(f"{n}", "Example", b"{}") for n in range(5000)])
+        with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+            connection.execute("DELETE FROM jobs WHERE seq > 4")
+            connection.execute("VACUUM ANALYZE jobs")
+            connection.execute(FIXED_PLANS)
+            for statement in ("turn", "ack", "put_back", "extend", "bury"):
+                rows = connection.execute(f"EXPLAIN {getattr(queue._sql, statement)}".encode(), VALUES).fetchall()
+                plan = "\n".join(line for (line,) in rows)
+                assert "Join" not in plan, plan
+                assert plan.count("Nested Loop") == (statement == "turn"), plan  # of the claim, over few levels
 
 
 async def test_postgresql_plans_a_turn_once(postgres_url: str) -> None:

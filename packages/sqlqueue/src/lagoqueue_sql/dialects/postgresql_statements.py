@@ -14,12 +14,12 @@ _BATCH = """
     WITH batch AS MATERIALIZED (
         SELECT * FROM json_to_recordset(CAST(:batch AS json)) AS each(i text, s bigint, r text, d bigint, b integer))"""
 _HELD = """
-    batch WHERE {jobs}.id = ANY(ARRAY(SELECT i FROM batch)) AND {jobs}.id = batch.i
-      AND {jobs}.receipt = batch.r AND {jobs}.seq = batch.s AND {jobs}.reserved_until IS NOT NULL"""
-"""For UPDATE ... FROM and DELETE ... USING: the rows of the batch whose reservation still holds.
+    {jobs}.id = ANY(ARRAY(SELECT i FROM batch)) AND reserved_until IS NOT NULL
+      AND (({jobs}.id, {jobs}.seq, {jobs}.receipt) IN (SELECT i, s, r FROM batch)) IS TRUE"""
+"""The rows of the batch whose reservation still holds: found by key, then compared by way of a hash table.
 
-The array says the same once more, so that the rows are looked up by key and not found by a join: of a
-batch the planner expects a hundred rows, of an array ten.
+Not by a join, which `IS TRUE` keeps the planner from: one that planned while it knew of no reserved job expects
+a single row here, and would then compare each of several hundred with each of the batch.
 """
 
 _JOB = (
@@ -87,7 +87,7 @@ class PostgreSQLStatements:
     # Both at once, in one round trip and one commit. Rows without attempts tell of the acks: none when as many as
     # were `:expected` held; else one row for each that held, and one more so that it shows.
     turn = f"""{_BATCH},
-    acked AS (DELETE FROM {{jobs}} USING {_HELD} RETURNING {{jobs}}.id, {{jobs}}.seq, {{jobs}}.receipt),
+    acked AS (DELETE FROM {{jobs}} WHERE {_HELD} RETURNING id, seq, receipt),
     claimed AS ({_CLAIM})
     SELECT {COLUMNS}, seq, reserved_at FROM claimed
     UNION ALL SELECT id, receipt, NULL, NULL, NULL, NULL, NULL, NULL, seq, NULL
@@ -101,16 +101,19 @@ class PostgreSQLStatements:
         FOR UPDATE SKIP LOCKED))
     RETURNING queue, priority, available_at"""
 
-    ack = f"{_BATCH} DELETE FROM {{jobs}} USING {_HELD} RETURNING id, seq, receipt"
+    ack = f"{_BATCH} DELETE FROM {{jobs}} WHERE {_HELD} RETURNING id, seq, receipt"
     # What was put back keeps its receipt, so that it can be returned; without reserved_at it proves nothing.
-    put_back = f"""{_BATCH}
-    UPDATE {{jobs}} SET available_at = {{now}} + batch.d, attempts = attempts - batch.b,
+    # Delay and attempts to take back are looked up by id, since a join might compare each row with each of the batch.
+    put_back = f"""{_BATCH},
+    changes AS MATERIALIZED (SELECT jsonb_object_agg(i, jsonb_build_array(d, b)) AS of FROM batch)
+    UPDATE {{jobs}} SET available_at = {{now}} + CAST((SELECT of FROM changes) -> id ->> 0 AS bigint),
+           attempts = attempts - CAST((SELECT of FROM changes) -> id ->> 1 AS integer),
            reserved_at = NULL, reserved_until = NULL
-    FROM {_HELD} RETURNING id, seq, receipt"""
+    WHERE {_HELD} RETURNING id, seq, receipt"""
     extend = f"""{_BATCH}
     UPDATE {{jobs}} SET reserved_until = {{now}} + CAST(:timeout AS bigint)
-    FROM {_HELD} RETURNING id, seq, receipt"""
-    bury = f"{_BATCH} DELETE FROM {{jobs}} USING {_HELD} RETURNING id, seq, receipt, {COLUMNS}"
+    WHERE {_HELD} RETURNING id, seq, receipt"""
+    bury = f"{_BATCH} DELETE FROM {{jobs}} WHERE {_HELD} RETURNING id, seq, receipt, {COLUMNS}"
 
     enrol = """
     INSERT INTO {workers} (id, jobs_table, host, pid, queues, concurrency, started_at, beaten_at)
