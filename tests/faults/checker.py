@@ -1,0 +1,274 @@
+"""What must hold of a scenario, read off its journal and off what is left in the database.
+
+The invariants are I1 to I8 of the page on reliability. A breach names the one that it is of, and the job; the report shows
+that job's whole history.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import msgspec
+
+from tests.faults.journal import Event, What
+
+SETTLED = (What.PROCESSED, What.RETRIED, What.RELEASED, What.FAILED)
+SLACK = 5.0
+"""Seconds beyond visibility timeout and poll until a job must be claimed again: what the machine may take."""
+
+
+class Breach(NamedTuple):
+    """What does not hold: of which invariant, of which job, if of one, and in words."""
+
+    invariant: str
+    job: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a scenario's settings promise.
+
+    Attributes:
+        lease: Seconds for which a job stays with a worker that does not beat.
+        poll: Seconds between two looks of an idle worker.
+        max_retry: Attempts that a job gets.
+        counted: Whether the counters must agree too: a process that is killed takes its last second's with it.
+        overlap: Whether two deliveries may run at once although nobody was silent: where the fault hits the keeper as well.
+        waiting: Whether jobs may have to wait for a free worker, so that their time is not looked at.
+    """
+
+    lease: float
+    poll: float
+    max_retry: int
+    counted: bool = False
+    overlap: bool = False
+    waiting: bool = False
+
+    @property
+    def longest(self) -> float:
+        """Seconds within which a job that can be claimed is claimed."""
+        return self.lease + self.poll + SLACK
+
+
+@dataclass(frozen=True)
+class Left:
+    """What is in the database at the end."""
+
+    jobs: Sequence[str]
+    failed: Sequence[str]
+    totals: dict[str, int] = field(default_factory=dict)
+
+
+class Delivery(msgspec.Struct):
+    """A job in a worker's hands."""
+
+    claimed: Event
+    began: Event | None = None
+    ended: Event | None = None
+    settled: Event | None = None  # as the worker reported it: accepted, or lost
+    over: float = float("inf")
+    """When nothing of it can run any more: the handler has ended, or the process."""
+
+    @property
+    def accepted(self) -> bool:
+        return self.settled is not None and self.settled.what in SETTLED
+
+
+class Record:
+    """The journal, sorted by jobs and processes."""
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.events = sorted(events, key=lambda event: event.at)
+        self.of_job: dict[str, list[Event]] = defaultdict(list)
+        self.deaths: dict[int, float] = {}
+        self.silences: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        self.outages: list[tuple[float, float]] = []
+        self.deliveries: dict[str, list[Delivery]] = defaultdict(list)
+        for event in self.events:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if event.job:
+            self.of_job[event.job].append(event)
+        match event.what:
+            case What.CLAIMED:
+                self.deliveries[event.job].append(Delivery(event))
+            case What.BEGAN | What.ENDED | What.LOST | What.PROCESSED | What.RETRIED | What.RELEASED | What.FAILED:
+                self._continue(event)
+            case What.KILLED | What.STOPPED:
+                self.deaths[event.pid] = event.at
+                for delivery in self._of_process(event.pid):
+                    delivery.over = min(delivery.over, event.at)
+            case What.SILENCED:
+                self.silences[event.pid].append((event.at, float("inf")))
+            case What.WOKEN:
+                self.silences[event.pid][-1] = (self.silences[event.pid][-1][0], event.at)
+            case What.AWAY:
+                self.outages.append((event.at, float("inf")))
+            case What.BACK:
+                self.outages[-1] = (self.outages[-1][0], event.at)
+
+    def _continue(self, event: Event) -> None:
+        """Note it with its delivery. A worker may run and settle a job before it could note that it was claimed."""
+        for delivery in reversed(self.deliveries[event.job]):
+            if delivery.claimed.receipt == event.receipt and delivery.claimed.pid == event.pid:
+                break
+        else:
+            delivery = Delivery(event)
+            self.deliveries[event.job].append(delivery)
+        if event.what is What.BEGAN:
+            delivery.began = event
+        elif event.what is What.ENDED:
+            delivery.ended = event
+            delivery.over = event.at
+        else:
+            delivery.settled = event
+
+    def _of_process(self, pid: int) -> Iterator[Delivery]:
+        return (each for several in self.deliveries.values() for each in several if each.claimed.pid == pid)
+
+    def silent_for(self, pid: int, since: float, until: float) -> float:
+        """How long a process had been silent at `until`, at most since `since`."""
+        return max((min(until, end) - begin for begin, end in self.silences[pid] if begin < until), default=0.0)
+
+    def get_on_from(self, at: float) -> float:
+        """When somebody could go on with what became possible at `at`: later, if nobody could just then."""
+        for begin, end in self.outages:
+            if begin - SLACK <= at <= end:
+                at = max(at, end)
+        return at
+
+    def history(self, job: str) -> str:
+        """What is known of a job, and what befell the processes that had it."""
+        mine = self.of_job[job]
+        pids = {event.pid for event in mine}
+        around = [event for event in self.events if not event.job and (event.pid in pids or event.what in (What.AWAY, What.BACK))]
+        first = self.events[0].at if self.events else 0.0
+        lines = sorted([*mine, *around], key=lambda event: event.at)
+        return "\n".join(str(msgspec.structs.replace(event, at=event.at - first)) for event in lines)
+
+
+def check(record: Record, left: Left, rules: Rules) -> list[Breach]:
+    """Return every breach of I1 to I7; I8 is of a process, and seen when it is stopped."""
+    breaches: list[Breach] = []
+    for invariant in (no_loss, no_phantom, fence, exclusion, progress, attempts, conservation):
+        breaches += invariant(record, left, rules)
+    return breaches
+
+
+# --- The invariants -------------------------------------------------------------------------------
+
+
+def no_loss(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I1: a job whose push returned was run to its end, or is a failed job."""
+    for job, events in record.of_job.items():
+        if any(event.what is What.PUSHED for event in events):
+            done = any(event.what is What.ENDED and not event.note for event in events)
+            if not done and job not in left.failed:
+                yield Breach("I1", job, "was pushed, and has neither run to its end nor failed")
+
+
+def no_phantom(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I2: what ran, and what is left, was pushed."""
+    meant = {event.job for event in record.events if event.what is What.PUSHING}
+    for job in {*record.deliveries, *left.jobs, *left.failed} - meant:
+        yield Breach("I2", job, "was never pushed")
+
+
+def fence(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I3: no settlement is accepted from a delivery after which there was another."""
+    for job, several in record.deliveries.items():
+        for number, delivery in enumerate(several):
+            if not delivery.accepted or delivery.ended is None:
+                continue
+            for later in several[number + 1 :]:
+                if later.claimed.what is What.CLAIMED and later.claimed.at < delivery.ended.at:
+                    text = f"{delivery.settled.what} was accepted of {delivery.claimed.receipt}, whose handler ended after {later.claimed.receipt} had the job"  # type: ignore[union-attr]
+                    yield Breach("I3", job, text)
+        ends = [each for each in several if each.settled and each.settled.what in (What.PROCESSED, What.FAILED)]
+        if len(ends) > 1:
+            yield Breach("I3", job, f"was taken off {len(ends)} times")
+
+
+def exclusion(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I4: no two deliveries of a job run at once, unless the first one's process was silent for its lease."""
+    for job, several in record.deliveries.items():
+        begun = [each for each in several if each.began is not None]
+        for first, second in pairwise(begun):
+            assert second.began is not None
+            at = second.began.at
+            if first.over <= at or rules.overlap:
+                continue
+            pid = first.claimed.pid
+            if record.silent_for(pid, first.claimed.at, at) < 0.9 * rules.lease:
+                yield Breach("I4", job, f"began again while process {pid}, which was not silent, ran it")
+
+
+def progress(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I5: what can be claimed is claimed within lease + poll + 5 s.
+
+    A claim of which its process died before it could note it shows in the attempts of the next, and has had a lease of its own.
+    """
+    if rules.waiting:
+        return
+    for job, events in record.of_job.items():
+        pushed = next((event.at for event in events if event.what is What.PUSHED), None)
+        if pushed is None:
+            continue
+        ready, before = pushed, 0
+        for delivery in record.deliveries[job]:
+            claimed = delivery.claimed
+            unseen = max(0, claimed.attempts - before - 1)
+            allowed = rules.longest * (1 + unseen)
+            if claimed.at - record.get_on_from(ready) > allowed:
+                yield Breach("I5", job, f"waited {claimed.at - ready:.1f} s to be claimed; {allowed:.1f} s are allowed")
+            before = claimed.attempts
+            ready = delivery.over if delivery.over < float("inf") else claimed.at
+            if delivery.settled is not None and delivery.settled.what in (What.RETRIED, What.RELEASED):
+                ready = max(ready, delivery.settled.at + float(delivery.settled.note))
+                before -= delivery.settled.what is What.RELEASED
+
+
+def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I6: no handler runs in an attempt beyond the last, each delivery but a released one counts, and a job fails once."""
+    for job, several in record.deliveries.items():
+        seen: list[int] = []
+        for delivery in several:
+            number = delivery.claimed.attempts
+            if delivery.began is not None and number > rules.max_retry:
+                yield Breach("I6", job, f"ran in attempt {number} of {rules.max_retry}")
+            if delivery.settled is None or delivery.settled.what is not What.RELEASED:
+                seen.append(number)
+        if len(set(seen)) != len(seen):
+            yield Breach("I6", job, f"attempts were counted {seen}")
+    for job in {job for job in left.failed if left.failed.count(job) > 1}:
+        yield Breach("I6", job, "is a failed job more than once")
+
+
+def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I7: what was pushed is done, failed or waiting, and only one of them; the counters agree."""
+    failed = sorted(left.failed)
+    processed = 0
+    for job, several in record.deliveries.items():
+        done = any(each.settled and each.settled.what is What.PROCESSED for each in several)
+        processed += done
+        places = [name for name, there in (("done", done), ("failed", _in(failed, job)), ("waiting", job in left.jobs)) if there]
+        if len(places) > 1:
+            yield Breach("I7", job, f"is {' and '.join(places)}")
+    if rules.counted:
+        pushed = len({event.job for event in record.events if event.what is What.PUSHED})
+        expected = {"pushed": pushed, "processed": pushed - len(failed), "failed": len(failed)}
+        counted = {name: left.totals.get(name, 0) for name in expected}
+        if counted != expected:
+            yield Breach("I7", "", f"the counters say {counted} where it was {expected}")
+
+
+def _in(names: Sequence[str], name: str) -> bool:
+    place = bisect.bisect_left(names, name)
+    return place < len(names) and names[place] == name

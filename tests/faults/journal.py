@@ -1,0 +1,99 @@
+"""What the processes of a scenario note, outside the database under test: a line an event, appended and synced."""
+
+from __future__ import annotations
+
+import os
+import time
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+
+class What(StrEnum):
+    """What an event is about: a push, a delivery, a process, or the world around them."""
+
+    PUSHING = "pushing"
+    PUSHED = "pushed"
+    CLAIMED = "claimed"
+    BEGAN = "began"
+    ENDED = "ended"  # the handler; noted with what it raised
+    PROCESSED = "processed"
+    RETRIED = "retried"  # noted with the delay in seconds
+    RELEASED = "released"  # likewise
+    FAILED = "failed"
+    LOST = "lost"
+    STARTED = "started"  # a process
+    KILLED = "killed"
+    SILENCED = "silenced"  # stopped, or cut off, so that it cannot beat
+    WOKEN = "woken"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    AWAY = "away"  # nobody can be expected to get on from here
+    BACK = "back"  # until here
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line.
+
+    Attributes:
+        at: Seconds on the machine's monotonic clock, which all processes share.
+        what: What happened.
+        pid: The process that it is about.
+        job: The job's id.
+        receipt: Of the delivery.
+        attempts: Of the delivery.
+        note: More.
+    """
+
+    at: float
+    what: What
+    pid: int = 0
+    job: str = ""
+    receipt: str = ""
+    attempts: int = 0
+    note: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.at:12.4f}", f"{self.what:<9}"]
+        for name in ("pid", "attempts", "receipt", "note"):
+            if value := getattr(self, name):
+                parts.append(f"{name} {value}")
+        return "  ".join(parts)
+
+
+class Journal:
+    """Appends to the file at `path`; each event is on the disk when `note` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_DSYNC, 0o600)
+
+    def note(
+        self, what: What, *, pid: int = 0, job: str = "", receipt: str = "", attempts: int = 0, note: str = ""
+    ) -> None:
+        event = Event(time.monotonic(), what, pid or os.getpid(), job, receipt, attempts, note)
+        os.write(self._file, msgspec.json.encode(event) + b"\n")  # one write, so that nobody's line gets into another
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class Reader:
+    """Reads a journal while it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read = 0
+        self._decoder = msgspec.json.Decoder(Event)
+        self.events: list[Event] = []
+
+    def read(self) -> list[Event]:
+        """Take in what is new, and return all events, in the order in which they were noted."""
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            new = file.read()
+        whole = new[: new.rfind(b"\n") + 1]
+        self._read += len(whole)
+        self.events += [self._decoder.decode(line) for line in whole.splitlines()]
+        return self.events

@@ -1,0 +1,141 @@
+"""What befalls worker processes: killed, stopped, told to end, at any moment."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.faults.journal import What
+from tests.faults.scenario import Load, Scenario
+from tests.faults.stage import GRACE, Process, Stage
+
+LEASE = 3.0
+
+
+# --- Killed ---------------------------------------------------------------------------------------
+
+
+def kill_some(stage: Stage) -> None:
+    for _ in range(6):
+        stage.go_on_for(stage.random.uniform(0.0, 0.3))
+        stage.kill(stage.random.choice(stage.running))
+        stage.start_worker()
+
+
+def kill_all(stage: Stage) -> None:
+    stage.until_done(0.3)
+    for worker in stage.running:
+        stage.kill(worker)
+    stage.start_worker()
+
+
+def dies_at(failpoint: str) -> Scenario:
+    """A worker dies by its own hand at a failpoint, some times over."""
+
+    def fault(stage: Stage) -> None:
+        for worker in stage.running:
+            stage.stop(worker)
+        for _ in range(3):
+            worker = stage.start_worker(failpoints=f"{failpoint}=kill@{stage.random.randint(1, 5)}", wait=False)
+            stage.until(lambda worker=worker: not worker.alive, f"{failpoint} was not reached")  # type: ignore[misc]
+            stage.note_end(worker)
+        stage.start_worker()
+
+    return Scenario(f"killed {failpoint.replace('_', ' ')}", fault, load=Load(jobs=100))
+
+
+# --- Silent for longer than its lease, and back ---------------------------------------------------
+
+
+def sleep_past_the_lease(stage: Stage) -> None:
+    """Stop a worker that holds jobs, let another have them, and let it go on."""
+    sleeper = stage.running[0]
+    stage.until(lambda: holds(stage, sleeper) >= 2, "it has got no jobs")
+    stage.silence(sleeper)
+    waiting = {job for job, pid in in_hand(stage).items() if pid == sleeper.pid}
+    if not waiting:  # it has let go of them in the moment between
+        stage.wake(sleeper)
+        sleep_past_the_lease(stage)
+        return
+    others_began = lambda: {event.job for event in stage.events if event.what is What.BEGAN and event.pid != sleeper.pid}  # noqa: E731
+    stage.until(lambda: waiting <= others_began(), "nobody has taken its jobs over")
+    stage.wake(sleeper)
+    stage.until(lambda: was_refused(stage, sleeper), "it did not learn that its jobs are another's")
+
+
+def in_hand(stage: Stage) -> dict[str, int]:
+    """The jobs whose handlers run, with the process in which they do so."""
+    running: dict[str, int] = {}
+    for event in stage.events:
+        if event.what is What.BEGAN:
+            running[event.job] = event.pid
+        elif event.what is What.ENDED:
+            running.pop(event.job, None)
+    return running
+
+
+def holds(stage: Stage, worker: Process) -> int:
+    return sum(pid == worker.pid for pid in in_hand(stage).values())
+
+
+def was_refused(stage: Stage, worker: Process) -> bool:
+    return any(event.what is What.LOST and event.pid == worker.pid for event in stage.events)
+
+
+# --- Told to end ----------------------------------------------------------------------------------
+
+
+def end_while_busy(stage: Stage) -> None:
+    stage.until_done(0.3)
+    stage.stop(stage.running[0])
+    stage.start_worker()
+
+
+def end_and_insist(stage: Stage) -> None:
+    """Two signals: the second does not wait for the grace period."""
+    stage.until_done(0.1)
+    stage.until(lambda: holds(stage, stage.running[0]) > 0, "it has nothing in hand")
+    worker = stage.running[0]
+    worker.popen.send_signal(signal.SIGTERM)
+    stage.go_on_for(0.1)
+    stage.stop(worker, number=signal.SIGINT, within=2.0)
+    stage.start_worker()
+
+
+def drain_for_long(stage: Stage) -> None:
+    """End while jobs run that take longer than the lease, and less than the grace period: they are waited for, and kept."""
+    stage.until(lambda: len(in_hand(stage)) >= 4, "the handlers have not begun")
+    worker = stage.running[0]
+    stage.start_worker()
+    stage.stop(worker, within=10.0)
+    released = [event for event in stage.events if event.what is What.RELEASED and event.job in began_by(stage, worker)]
+    assert not released, "what ran was given back"
+
+
+def began_by(stage: Stage, worker: Process) -> set[str]:
+    return {event.job for event in stage.events if event.what is What.BEGAN and event.pid == worker.pid}
+
+
+SCENARIOS = (
+    Scenario("killed in the handler", kill_some, load=Load(jobs=200, rate=60, seconds=0.05)),
+    Scenario("all killed at once", kill_all, load=Load(seconds=0.05)),
+    dies_at("after_claim"),
+    dies_at("after_run"),
+    dies_at("before_settle"),
+    dies_at("after_settle"),
+    Scenario("slept past the lease, then acks", sleep_past_the_lease, load=Load(jobs=20, seconds=0.3)),
+    Scenario(
+        "slept past the lease, then nacks",
+        sleep_past_the_lease,
+        load=Load(jobs=20, seconds=0.3, special={number: ("raise", 2) for number in range(20)}, worker={"max_retry": 6}),
+    ),
+    Scenario("told to end while busy", end_while_busy, counted=True),
+    Scenario("told to end, jobs outlast the grace", end_while_busy, load=Load(jobs=16, seconds=GRACE + 3), waiting=True),
+    Scenario("told to end twice", end_and_insist, load=Load(jobs=16, seconds=2.0), waiting=True),
+    Scenario(
+        "drains for longer than the lease",
+        drain_for_long,
+        load=Load(jobs=8, seconds=4.0, lease=1.5, workers=1, worker={"grace": 9.0, "concurrency": 4}),
+        counted=True,
+        waiting=True,
+    ),
+)

@@ -1,0 +1,74 @@
+"""A scenario is data: a fault, the load that it meets, and the databases for which it means something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.faults.stage import Stage
+
+SQLITE, POSTGRESQL, MARIADB = "sqlite", "postgresql", "mariadb"
+SERVERS = (POSTGRESQL, MARIADB)
+ALL = (SQLITE, *SERVERS)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What goes on while the fault is injected.
+
+    Attributes:
+        jobs: How many are pushed.
+        rate: How many a second.
+        seconds: How long each handler takes.
+        threads: Whether handlers are functions, which run in threads.
+        special: By number, what becomes of a handler (see `payloads`), and up to which attempt.
+        workers: How many processes work.
+        lease: Seconds of visibility timeout.
+        poll: Seconds between two looks of an idle worker.
+        queue: More arguments of each process's `SQLQueue`.
+        worker: More arguments of each `Worker`.
+    """
+
+    jobs: int = 60
+    rate: float = 100.0
+    seconds: float = 0.02
+    threads: bool = False
+    special: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    workers: int = 2
+    lease: float = 3.0
+    poll: float = 0.5
+    queue: Mapping[str, Any] = field(default_factory=dict)
+    worker: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One fault.
+
+    Attributes:
+        name: As in the table of the page on reliability.
+        fault: Called when the processes run; it breaks something, and puts it right again.
+        databases: For which it means something.
+        load: What goes on meanwhile.
+        own_server: Whether it stops, or configures, the server.
+        proxied: Whether workers and producers go through a proxy.
+        counted: Whether the counters must agree at the end.
+        overlap: Whether deliveries of one job may overlap although nobody was silent.
+        waiting: Whether jobs may have to wait for a free worker.
+        failed: The jobs that must be failed in the end, by number.
+        slow: Whether it is left to the long runs.
+    """
+
+    name: str
+    fault: Callable[[Stage], None]
+    databases: tuple[str, ...] = ALL
+    load: Load = Load()
+    own_server: bool = False
+    proxied: bool = False
+    counted: bool = False
+    overlap: bool = False
+    waiting: bool = False
+    failed: tuple[int, ...] = ()
+    slow: bool = False

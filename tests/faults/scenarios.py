@@ -1,0 +1,12 @@
+"""All scenarios, by name."""
+
+from __future__ import annotations
+
+from tests.faults import handler_faults, process_faults
+from tests.faults.scenario import Scenario
+
+GROUPS = (process_faults, handler_faults)
+
+SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for group in GROUPS for scenario in group.SCENARIOS}
+
+assert len(SCENARIOS) == sum(len(group.SCENARIOS) for group in GROUPS), "two scenarios have one name"

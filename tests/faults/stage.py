@@ -1,0 +1,381 @@
+"""The stage of a scenario: its database, its processes, and the means to break them. Whatever it does is in the journal."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+import sqlalchemy as sa
+
+import servers
+from lagoqueue_sql import SQLQueue
+from tests.faults.checker import SLACK, Breach, Left, Record, Rules, check
+from tests.faults.journal import Journal, Reader, What
+from tests.faults.scenario import MARIADB, POSTGRESQL, SQLITE, Load, Scenario
+from tests.faults.settings import Producing, Working
+from tests.proxy import Proxy
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = Path(__file__).with_name("program.py")
+
+PATIENCE = 60.0
+"""Seconds after which a scenario gives up waiting for what should take a moment."""
+
+LOOK = 0.02
+"""Seconds between two looks at what other processes have done."""
+
+GRACE = 2.0
+ENDING = 2.0
+"""Seconds beyond its grace that a worker may take to end (I8)."""
+
+
+class Process:
+    """A process of the scenario. What it logs goes to a file, so that no pipe fills up."""
+
+    def __init__(self, role: str, settings: msgspec.Struct, errors: Path, environment: Mapping[str, str]) -> None:
+        self.role = role
+        self.errors = errors
+        paths = [environment.get("PYTHONPATH"), str(ROOT), str(ROOT / "tools"), os.environ.get("PYTHONPATH")]
+        with errors.open("wb") as stderr:
+            self.popen = subprocess.Popen(
+                [sys.executable, str(PROGRAM), role, msgspec.json.encode(settings).decode()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                cwd=ROOT,
+                env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    @property
+    def log(self) -> str:
+        return self.errors.read_text(errors="replace")
+
+
+class Stage:
+    """Where a scenario is played; a context manager that leaves nothing behind.
+
+    Attributes:
+        scenario: The scenario.
+        database: "sqlite", "postgresql" or "mariadb".
+        url: Of the database itself.
+        random: What chance decides, from the seed.
+        breaches: What has been seen to be wrong so far.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        database: str,
+        seed: int,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.load: Load = scenario.load
+        self.database = database
+        self.seed = seed
+        self.folder = folder
+        self.environment = dict(environment or {})
+        self.random = random.Random(f"{scenario.name} {database} {seed}")
+        self.breaches: list[Breach] = []
+        self.workers: list[Process] = []
+        self.producers: list[Process] = []
+        self.others: list[Process] = []
+        self._pushes = 0
+        self._stack = ExitStack()
+        self.journal = Journal(folder / "journal")
+        self._reader = Reader(folder / "journal")
+        self._server: servers.PostgreSQL | servers.MariaDB | None = None
+        self._proxy: Proxy | None = None
+
+    # --- Setting the stage ------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self._stack.callback(self._clear)
+            self._make_database()
+            SQLQueue(self.url, **self._queue_settings()).setup_sync()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _clear(self) -> None:
+        for process in [*self.workers, *self.producers, *self.others]:
+            process.popen.kill()
+            process.popen.wait(PATIENCE)
+        self.journal.close()
+
+    def _make_database(self) -> None:
+        if self.database == SQLITE:
+            self.url = f"sqlite:///{self.folder / 'jobs.db'}"
+        else:
+            if self.scenario.own_server:
+                make = {POSTGRESQL: servers.PostgreSQL, MARIADB: servers.MariaDB}[self.database]
+                server = self._stack.enter_context(make())
+            else:
+                server = {POSTGRESQL: servers.shared_postgresql, MARIADB: servers.shared_mariadb}[self.database]()
+            self._server = server
+            self.url = server.create_database()
+            if not self.scenario.own_server:
+                self._stack.callback(server.drop_database, self.url)
+        self.worker_url = self.url
+        if self.scenario.proxied:
+            url = sa.make_url(self.url)
+            assert url.port is not None, "a file has no port to put a proxy before"
+            self._proxy = self._stack.enter_context(Proxy("127.0.0.1", url.port))
+            self.worker_url = url.set(port=self._proxy.port).render_as_string(hide_password=False)
+        self.engine = sa.create_engine(self.url, poolclass=sa.NullPool)
+
+    def _queue_settings(self) -> dict[str, Any]:
+        settings: dict[str, Any] = {"visibility_timeout": self.load.lease}
+        if self.database == SQLITE:
+            settings["synchronous"] = "normal"  # nobody cuts the power
+        return settings | dict(self.load.queue)
+
+    @property
+    def server(self) -> servers.PostgreSQL | servers.MariaDB:
+        assert self._server is not None, f"{self.database} has no server"
+        return self._server
+
+    @property
+    def proxy(self) -> Proxy:
+        assert self._proxy is not None, "the scenario says nothing of a proxy"
+        return self._proxy
+
+    # --- Processes --------------------------------------------------------------------------------
+
+    def start_worker(self, *, failpoints: str = "", wait: bool = True, **settings: Any) -> Process:
+        """Start a worker, and wait until it runs; further settings are of its `Worker`."""
+        worker = {"concurrency": 4, "prefetch": 4, "max_retry": 3, "backoff": 0.1, "poll": self.load.poll, "grace": GRACE}
+        working = Working(
+            self.worker_url,
+            str(self.journal.path),
+            self._queue_settings(),
+            worker | dict(self.load.worker) | settings,
+        )
+        process = self._start("work", working, {"LAGOQUEUE_FAILPOINTS": failpoints})
+        self.workers.append(process)
+        if wait:
+            self.until(lambda: self._has_started(process), "the worker has not started")
+        return process
+
+    def start_producer(self, jobs: int | None = None) -> Process:
+        """Start pushing so many jobs, by default all of the scenario's load."""
+        load = self.load
+        jobs = load.jobs if jobs is None else jobs
+        first, self._pushes = self._pushes, self._pushes + jobs
+        producing = Producing(
+            self.worker_url,
+            str(self.journal.path),
+            self._queue_settings(),
+            jobs,
+            first,
+            load.rate,
+            load.seconds,
+            load.threads,
+            dict(load.special),
+        )
+        process = self._start("produce", producing, {})
+        self.producers.append(process)
+        return process
+
+    def _start(self, role: str, settings: msgspec.Struct, environment: Mapping[str, str]) -> Process:
+        number = len(self.workers) + len(self.producers) + len(self.others)
+        return Process(role, settings, self.folder / f"log-{number}", {**self.environment, **environment})
+
+    def _has_started(self, process: Process) -> bool:
+        assert process.alive, f"{process.role} has ended\n{process.log}"
+        return any(event.what is What.STARTED and event.pid == process.pid for event in self.events)
+
+    @property
+    def running(self) -> list[Process]:
+        """The workers that live."""
+        return [worker for worker in self.workers if worker.alive]
+
+    def kill(self, process: Process) -> None:
+        """End a process without warning."""
+        process.popen.kill()
+        process.popen.wait(PATIENCE)
+        self.note_end(process)
+
+    def note_end(self, process: Process) -> None:
+        """Note that a process is dead; it may have done so by itself."""
+        process.popen.wait(PATIENCE)
+        self.journal.note(What.KILLED, pid=process.pid)
+
+    def silence(self, process: Process) -> None:
+        """Stop a process where it is."""
+        self.journal.note(What.SILENCED, pid=process.pid)
+        process.popen.send_signal(signal.SIGSTOP)
+
+    def wake(self, process: Process) -> None:
+        """Let it go on."""
+        process.popen.send_signal(signal.SIGCONT)
+        self.journal.note(What.WOKEN, pid=process.pid)
+
+    def stop(self, *processes: Process, number: signal.Signals = signal.SIGTERM, within: float | None = None) -> None:
+        """Ask workers to end, and see that they do so, and well, within their grace and two seconds (I8)."""
+        within = GRACE + ENDING if within is None else within
+        began = time.monotonic()
+        for process in processes:
+            self.journal.note(What.STOPPING, pid=process.pid)
+            process.popen.send_signal(number)
+        for process in processes:
+            try:
+                code = process.popen.wait(max(0.1, began + within - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                text = f"worker {process.pid} did not end within {within:g} s of {number.name}\n{process.log}"
+                self.breaches.append(Breach("I8", "", text))
+                self.kill(process)
+            else:
+                self.journal.note(What.STOPPED, pid=process.pid, note=f"exit code {code}")
+                if code != 0:
+                    text = f"worker {process.pid} ended with exit code {code}\n{process.log}"
+                    self.breaches.append(Breach("I8", "", text))
+
+    # --- Waiting ----------------------------------------------------------------------------------
+
+    @property
+    def events(self) -> list[Any]:
+        """The journal up to now."""
+        return self._reader.read()
+
+    def count(self, *what: What) -> int:
+        """How often such events have been noted."""
+        return sum(event.what in what for event in self.events)
+
+    def until(self, holds: Callable[[], bool], otherwise: str, *, within: float = PATIENCE) -> None:
+        """Wait until something holds that other processes bring about.
+
+        Raises:
+            AssertionError: It does not in time.
+        """
+        deadline = time.monotonic() + within
+        while not holds():
+            assert time.monotonic() < deadline, f"{otherwise} within {within:g} s\n{self._logs()}"
+            time.sleep(LOOK)
+
+    def until_done(self, share: float) -> None:
+        """Wait until the handlers of a share of the load's jobs have run."""
+        wanted = share * self.load.jobs
+        self.until(lambda: self.count(What.ENDED) >= wanted, f"fewer than {wanted:g} jobs have run")
+
+    def go_on_for(self, seconds: float) -> None:
+        """Let time pass, which is what some faults are about."""
+        time.sleep(seconds)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Note that nobody can be expected to get on meanwhile."""
+        self.journal.note(What.AWAY)
+        try:
+            yield
+        finally:
+            self.journal.note(What.BACK)
+
+    def _logs(self) -> str:
+        logs = [(process, process.log) for process in [*self.workers, *self.producers]]
+        return "\n".join(f"--- {process.role} {process.pid}\n{log[-2000:]}" for process, log in logs if log)
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Wait until all is pushed and nothing is left in the queue."""
+        for producer in self.producers:
+            if producer.alive:
+                producer.popen.wait(PATIENCE + self.load.jobs / self.load.rate)
+            assert producer.popen.returncode in (0, -signal.SIGKILL), producer.log
+        work = self.load.jobs * self.load.seconds
+        self.until(lambda: not self.live(), "the queue has not run empty", within=PATIENCE + work + self.rules.longest)
+
+    def live(self) -> list[str]:
+        """The ids of the jobs in the queue."""
+        return self._ids("jobs")
+
+    def _ids(self, table: str) -> list[str]:
+        with self.engine.connect() as connection:
+            rows = connection.execute(sa.text(f"SELECT id FROM {table}"))
+            return [row[0].decode() if isinstance(row[0], bytes) else row[0] for row in rows]
+
+    @property
+    def rules(self) -> Rules:
+        """What the settings promise."""
+        load, scenario = self.load, self.scenario
+        retries = int(load.worker.get("max_retry", 3))
+        return Rules(load.lease, load.poll, retries, scenario.counted, scenario.overlap, scenario.waiting)
+
+    def left(self) -> Left:
+        """What is in the database."""
+        with self.engine.connect() as connection:
+            fields = ("pushed", "processed", "failed", "retried")
+            sums = ", ".join(f"sum({field})" for field in fields)
+            row = connection.execute(sa.text(f"SELECT {sums} FROM lagoqueue_totals")).one()
+        totals = {field: int(number or 0) for field, number in zip(fields, row, strict=True)}
+        return Left(self.live(), self._ids("failed_jobs"), totals)
+
+    def judge(self) -> None:
+        """Check all invariants.
+
+        Raises:
+            AssertionError: One does not hold.
+        """
+        record, left = Record(self.events), self.left()
+        breaches = self.breaches + check(record, left, self.rules)
+        expected = {f"job-{number}" for number in self.scenario.failed}
+        if set(left.failed) != expected:
+            breaches.append(Breach("I6", "", f"failed are {sorted(left.failed)}, where it should be {sorted(expected)}"))
+        if breaches:
+            raise AssertionError(self._report(record, breaches))
+
+    def _report(self, record: Record, breaches: list[Breach]) -> str:
+        lines = [f"{len(breaches)} breaches; again with: {replay_command(self.scenario, self.database, self.seed)}"]
+        lines += [f"{invariant} {job} {text}" for invariant, job, text in breaches[:10]]
+        broken = next((job for _, job, _ in breaches if job), None)
+        if broken is not None:
+            lines += [f"--- what befell {broken}", record.history(broken)]
+        return "\n".join([*lines, self._logs()])
+
+
+def replay_command(scenario: Scenario, database: str, seed: int) -> str:
+    """What plays a scenario again."""
+    return f"python -m tests.faults {scenario.name!r} {database} --seed {seed}"
+
+
+def play(
+    scenario: Scenario, database: str, seed: int, folder: Path, *, environment: Mapping[str, str] | None = None
+) -> Record:
+    """Play a scenario from beginning to end, and return what was noted.
+
+    Raises:
+        AssertionError: An invariant does not hold, or something did not come to an end.
+    """
+    with Stage(scenario, database, seed, folder, environment=environment) as stage:
+        for _ in range(scenario.load.workers):
+            stage.start_worker(wait=False)
+        stage.start_producer()
+        stage.until(lambda: stage.count(What.PUSHED) > 0, "nothing was pushed")
+        scenario.fault(stage)
+        stage.drain()
+        stage.stop(*stage.running)
+        stage.judge()
+        return Record(stage.events)
