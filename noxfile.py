@@ -170,7 +170,7 @@ def closure(session: nox.Session) -> None:
 
 CROWDED = str(2 * (os.cpu_count() or 1))
 """Processes for tests that wait for a server or for time to pass more than they compute."""
-QUICK = ("-m", "not slow and not browser", "-n", "auto")
+QUICK = ("-m", "not slow and not browser and not faults", "-n", "auto")
 LOCAL = ("-m", "not slow and not server", "-n", "auto")
 """For what does not depend on a server: other interpreters, asyncio's debug mode."""
 BROWSER = ("-m", "browser", "-n", "2", "--dist", "loadfile")
@@ -186,7 +186,7 @@ PRODUCT = ("tests/core", "tests/sqlqueue", f"--ignore={ROOT / 'tests/core/testin
 
 @nox.session(python=PYTHONS, requires=["dist"])
 def tests(session: nox.Session) -> None:
-    """The suite on each CPython found here, in parallel; on nox's own only with servers, then a browser, then the slow."""
+    """The suite on each CPython found here, in parallel; on nox's own only with servers, then a browser, faults, and the slow."""
     session.install(*built(session), *group("test"))
     if session.posargs:
         session.run("python", "-m", "pytest", *session.posargs)
@@ -195,7 +195,8 @@ def tests(session: nox.Session) -> None:
     if session.python == OWN:
         session.run("python", "-m", "pytest", *BROWSER)
         session.run("python", "-m", "pytest", "-m", "slow and contract", "-n", str(2 * int(CROWDED)))
-        session.run("python", "-m", "pytest", "-m", "slow and not contract", "-n", "2")
+        session.run("python", "-m", "pytest", "-m", "faults and not slow", "-n", CROWDED)
+        session.run("python", "-m", "pytest", "-m", "slow and not contract and not faults", "-n", "2")
 
 
 @nox.session(requires=["dist"])

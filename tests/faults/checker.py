@@ -221,17 +221,18 @@ def progress(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
         pushed = next((event.at for event in events if event.what is What.PUSHED), None)
         if pushed is None:
             continue
-        ready, before = pushed, 0
+        free, before = [pushed], 0
         for delivery in record.deliveries[job]:
             claimed = delivery.claimed
+            ready = record.get_on_from(max((at for at in free if at <= claimed.at), default=claimed.at))
             unseen = max(0, claimed.attempts - before - 1)
             allowed = rules.longest * (1 + unseen)
-            if claimed.at - record.get_on_from(ready) > allowed:
+            if claimed.at - ready > allowed:
                 yield Breach("I5", job, f"waited {claimed.at - ready:.1f} s to be claimed; {allowed:.1f} s are allowed")
             before = claimed.attempts
-            ready = delivery.over if delivery.over < float("inf") else claimed.at
+            free = [claimed.at, delivery.over, *(begin for begin, _ in record.silences[claimed.pid])]
             if delivery.settled is not None and delivery.settled.what in (What.RETRIED, What.RELEASED):
-                ready = max(ready, delivery.settled.at + float(delivery.settled.note))
+                free.append(delivery.settled.at + float(delivery.settled.note))
                 before -= delivery.settled.what is What.RELEASED
 
 
