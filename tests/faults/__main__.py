@@ -26,7 +26,9 @@ def main() -> int:
             except AssertionError as error:
                 print(error)
                 return 1
-        print(f"{arguments.name} on {arguments.database}, seed {seed}: {len(record.events)} events, all as it should be")
+        print(
+            f"{arguments.name} on {arguments.database}, seed {seed}: {len(record.events)} events, all as it should be"
+        )
     return 0
 
 

@@ -148,7 +148,11 @@ class Record:
         """What is known of a job, and what befell the processes that had it."""
         mine = self.of_job[job]
         pids = {event.pid for event in mine}
-        around = [event for event in self.events if not event.job and (event.pid in pids or event.what in (What.AWAY, What.BACK))]
+        around = [
+            event
+            for event in self.events
+            if not event.job and (event.pid in pids or event.what in (What.AWAY, What.BACK))
+        ]
         first = self.events[0].at if self.events else 0.0
         lines = sorted([*mine, *around], key=lambda event: event.at)
         return "\n".join(str(msgspec.structs.replace(event, at=event.at - first)) for event in lines)
@@ -259,7 +263,11 @@ def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     for job, several in record.deliveries.items():
         done = any(each.settled and each.settled.what is What.PROCESSED for each in several)
         processed += done
-        places = [name for name, there in (("done", done), ("failed", _in(failed, job)), ("waiting", job in left.jobs)) if there]
+        places = [
+            name
+            for name, there in (("done", done), ("failed", _in(failed, job)), ("waiting", job in left.jobs))
+            if there
+        ]
         if len(places) > 1:
             yield Breach("I7", job, f"is {' and '.join(places)}")
     if rules.counted:

@@ -62,7 +62,9 @@ SCENARIOS = (
         waiting=True,
     ),
     *(
-        Scenario(f"a handler raises {name}", nothing, load=Load(jobs=20, special={7: (do, 1000)}), failed=(7,), counted=True)
+        Scenario(
+            f"a handler raises {name}", nothing, load=Load(jobs=20, special={7: (do, 1000)}), failed=(7,), counted=True
+        )
         for name, do in ODD.items()
     ),
 )

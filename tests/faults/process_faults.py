@@ -56,7 +56,9 @@ def sleep_past_the_lease(stage: Stage) -> None:
         stage.wake(sleeper)
         sleep_past_the_lease(stage)
         return
-    others_began = lambda: {event.job for event in stage.events if event.what is What.BEGAN and event.pid != sleeper.pid}  # noqa: E731
+    others_began = lambda: {
+        event.job for event in stage.events if event.what is What.BEGAN and event.pid != sleeper.pid
+    }  # noqa: E731
     stage.until(lambda: waiting <= others_began(), "nobody has taken its jobs over")
     stage.wake(sleeper)
     stage.until(lambda: was_refused(stage, sleeper), "it did not learn that its jobs are another's")
@@ -126,10 +128,12 @@ SCENARIOS = (
     Scenario(
         "slept past the lease, then nacks",
         sleep_past_the_lease,
-        load=Load(jobs=20, seconds=0.3, special={number: ("raise", 2) for number in range(20)}, worker={"max_retry": 6}),
+        load=Load(jobs=20, seconds=0.3, special=dict.fromkeys(range(20), ("raise", 2)), worker={"max_retry": 6}),
     ),
     Scenario("told to end while busy", end_while_busy, counted=True),
-    Scenario("told to end, jobs outlast the grace", end_while_busy, load=Load(jobs=16, seconds=GRACE + 3), waiting=True),
+    Scenario(
+        "told to end, jobs outlast the grace", end_while_busy, load=Load(jobs=16, seconds=GRACE + 3), waiting=True
+    ),
     Scenario("told to end twice", end_and_insist, load=Load(jobs=16, seconds=2.0), waiting=True),
     Scenario(
         "drains for longer than the lease",

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 import servers
 from lagoqueue_sql import SQLQueue
-from tests.faults.checker import SLACK, Breach, Left, Record, Rules, check
+from tests.faults.checker import Breach, Left, Record, Rules, check
 from tests.faults.journal import Journal, Reader, What
 from tests.faults.scenario import MARIADB, POSTGRESQL, SQLITE, Load, Scenario
 from tests.faults.settings import Producing, Working
@@ -166,7 +166,14 @@ class Stage:
 
     def start_worker(self, *, failpoints: str = "", wait: bool = True, **settings: Any) -> Process:
         """Start a worker, and wait until it runs; further settings are of its `Worker`."""
-        worker = {"concurrency": 4, "prefetch": 4, "max_retry": 3, "backoff": 0.1, "poll": self.load.poll, "grace": GRACE}
+        worker = {
+            "concurrency": 4,
+            "prefetch": 4,
+            "max_retry": 3,
+            "backoff": 0.1,
+            "poll": self.load.poll,
+            "grace": GRACE,
+        }
         working = Working(
             self.worker_url,
             str(self.journal.path),
@@ -343,7 +350,9 @@ class Stage:
         breaches = self.breaches + check(record, left, self.rules)
         expected = {f"job-{number}" for number in self.scenario.failed}
         if set(left.failed) != expected:
-            breaches.append(Breach("I6", "", f"failed are {sorted(left.failed)}, where it should be {sorted(expected)}"))
+            breaches.append(
+                Breach("I6", "", f"failed are {sorted(left.failed)}, where it should be {sorted(expected)}")
+            )
         if breaches:
             raise AssertionError(self._report(record, breaches))
 
