@@ -14,7 +14,7 @@ def supervise(stage: Stage) -> None:
     while stage.producers[0].alive or stage.live():
         for worker in [worker for worker in stage.workers if not worker.alive and not was_noted(stage, worker.pid)]:
             stage.note_end(worker)
-            stage.start_worker()
+            stage.start_worker(wait=False)
             assert len(stage.workers) < 20, "workers die again and again"
         stage.go_on_for(0.05)
 
@@ -28,10 +28,12 @@ def nothing(stage: Stage) -> None:
 
 
 def poison(do: str) -> Scenario:
-    """A job that ends its process each time: it fails when its attempts are spent, and the others are done."""
-    return Scenario(
-        f"poison: {do}", supervise, load=Load(jobs=40, special={5: (do, 1000)}, lease=LEASE), failed=(5,), waiting=True
-    )
+    """A job that ends its process each time: it fails when its attempts are spent, and the others are done.
+
+    What the process holds beside it has its attempts spent as well, so here that is nothing.
+    """
+    load = Load(jobs=40, special={5: (do, 1000)}, lease=LEASE, worker={"concurrency": 1, "prefetch": 0})
+    return Scenario(f"poison: {do}", supervise, load=load, failed=(5,), waiting=True)
 
 
 def runs_once(name: str, do: str, *, threads: bool = False, overlap: bool = False) -> Scenario:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 
 from tests.faults.journal import What
 from tests.faults.scenario import Load, Scenario
@@ -23,24 +24,30 @@ def kill_some(stage: Stage) -> None:
 
 def kill_all(stage: Stage) -> None:
     stage.until_done(0.3)
-    for worker in stage.running:
-        stage.kill(worker)
-    stage.start_worker()
+    with stage.outage():
+        for worker in stage.running:
+            stage.kill(worker)
+        stage.start_worker()
 
 
 def dies_at(failpoint: str) -> Scenario:
     """A worker dies by its own hand at a failpoint, some times over."""
 
     def fault(stage: Stage) -> None:
-        for worker in stage.running:
-            stage.stop(worker)
-        for _ in range(3):
-            worker = stage.start_worker(failpoints=f"{failpoint}=kill@{stage.random.randint(1, 5)}", wait=False)
-            stage.until(lambda worker=worker: not worker.alive, f"{failpoint} was not reached")  # type: ignore[misc]
-            stage.note_end(worker)
-        stage.start_worker()
+        stage.stop(*stage.running)
+        with stage.outage():  # one worker at a time, and none while one starts
+            for _ in range(3):
+                worker = stage.start_worker(failpoints=f"{failpoint}=kill@{stage.random.randint(1, 5)}", wait=False)
+                stage.until(partial(is_dead, worker), f"{failpoint} was not reached")
+                assert worker.popen.returncode == -signal.SIGKILL, worker.log
+                stage.note_end(worker)
+            stage.start_worker()
 
     return Scenario(f"killed {failpoint.replace('_', ' ')}", fault, load=Load(jobs=100))
+
+
+def is_dead(worker: Process) -> bool:
+    return not worker.alive
 
 
 # --- Silent for longer than its lease, and back ---------------------------------------------------

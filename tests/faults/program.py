@@ -11,6 +11,7 @@ failpoints.install(os.environ.get("LAGOQUEUE_FAILPOINTS", ""))  # before lagoque
 
 import asyncio  # noqa: E402
 import logging  # noqa: E402
+from functools import partial  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -102,7 +103,8 @@ async def work(settings: Working) -> None:
                 raise
             note(What.ENDED)
 
-        journal.note(What.STARTED, note="worker")
+        # Once the loop runs, signals are heeded.
+        asyncio.get_running_loop().call_soon(partial(journal.note, What.STARTED, note="worker"))
         await run_until_signal(worker)
 
 

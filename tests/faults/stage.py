@@ -242,6 +242,8 @@ class Stage:
 
     def stop(self, *processes: Process, number: signal.Signals = signal.SIGTERM, within: float | None = None) -> None:
         """Ask workers to end, and see that they do so, and well, within their grace and two seconds (I8)."""
+        for process in processes:
+            self.until(lambda process=process: self._has_started(process), "the worker has not started")  # type: ignore[misc]
         within = GRACE + ENDING if within is None else within
         began = time.monotonic()
         for process in processes:
