@@ -63,12 +63,13 @@ def sleep_past_the_lease(stage: Stage) -> None:
         stage.wake(sleeper)
         sleep_past_the_lease(stage)
         return
-    others_began = lambda: {
-        event.job for event in stage.events if event.what is What.BEGAN and event.pid != sleeper.pid
-    }  # noqa: E731
-    stage.until(lambda: waiting <= others_began(), "nobody has taken its jobs over")
+    stage.until(lambda: waiting <= began_elsewhere(stage, sleeper), "nobody has taken its jobs over")
     stage.wake(sleeper)
     stage.until(lambda: was_refused(stage, sleeper), "it did not learn that its jobs are another's")
+
+
+def began_elsewhere(stage: Stage, worker: Process) -> set[str]:
+    return {event.job for event in stage.events if event.what is What.BEGAN and event.pid != worker.pid}
 
 
 def in_hand(stage: Stage) -> dict[str, int]:

@@ -42,7 +42,7 @@ class Watched(SQLQueue):
 
     def _claimed(self, jobs: list[Job]) -> list[Job]:
         for job in jobs:
-            self.journal.note(What.CLAIMED, job=job.id, receipt=job.receipt, attempts=job.attempts)
+            self.journal.note(What.CLAIMED, job=job.id, receipt=job.receipt or "", attempts=job.attempts)
         return jobs
 
 
@@ -53,7 +53,7 @@ class Noting(Observer):
         self._journal = journal
 
     def _note(self, what: What, job: Job, note: str = "") -> None:
-        self._journal.note(what, job=job.id, receipt=job.receipt, attempts=job.attempts, note=note)
+        self._journal.note(what, job=job.id, receipt=job.receipt or "", attempts=job.attempts, note=note)
 
     def processed(self, job: Job, seconds: float) -> None:
         self._note(What.PROCESSED, job)
@@ -77,7 +77,7 @@ async def work(settings: Working) -> None:
 
     def note(what: What, text: str = "") -> None:
         job = current_job()
-        journal.note(what, job=job.id, receipt=job.receipt, attempts=job.attempts, note=text)
+        journal.note(what, job=job.id, receipt=job.receipt or "", attempts=job.attempts, note=text)
 
     async with Watched(settings.url, **settings.queue) as queue:
         queue.journal = journal
