@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 
@@ -80,20 +81,31 @@ class Journal:
 
 
 class Reader:
-    """Reads a journal while it grows."""
+    """Reads a journal while it grows.
+
+    Attributes:
+        events: What has been noted, in that order.
+        counts: How much of each kind there is among them.
+        started: The processes that have begun.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read = 0
         self._decoder = msgspec.json.Decoder(Event)
         self.events: list[Event] = []
+        self.counts: Counter[What] = Counter()
+        self.started: set[int] = set()
 
     def read(self) -> list[Event]:
-        """Take in what is new, and return all events, in the order in which they were noted."""
+        """Take in what is new, and return all events."""
         with self._path.open("rb") as file:
             file.seek(self._read)
             new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
-        self.events += [self._decoder.decode(line) for line in whole.splitlines()]
+        events = [self._decoder.decode(line) for line in whole.splitlines()]
+        self.events += events
+        self.counts.update(event.what for event in events)
+        self.started.update(event.pid for event in events if event.what is What.STARTED)
         return self.events

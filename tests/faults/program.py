@@ -5,23 +5,26 @@ from __future__ import annotations
 import os
 import sys
 
-from tests.faults import failpoints
+if os.environ.get("LAGOQUEUE_FAILPOINTS"):
+    from tests.faults import failpoints
 
-failpoints.install(os.environ.get("LAGOQUEUE_FAILPOINTS", ""))  # before lagoqueue is imported
+    failpoints.install()  # before lagoqueue is imported
 
-import asyncio  # noqa: E402
-import logging  # noqa: E402
-from functools import partial  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+import asyncio
+import logging
+import signal
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
 
-import msgspec  # noqa: E402
+import msgspec
 
-from lagoqueue import DriverError, Job, Observer, OutcomeUnknown, Worker, current_job, dispatch, run_until_signal  # noqa: E402
-from lagoqueue_sql import SQLQueue  # noqa: E402
-from tests.faults.journal import Journal, What  # noqa: E402
-from tests.faults.payloads import Errand, ThreadErrand, run, run_in_thread  # noqa: E402
-from tests.faults.settings import Producing, Working  # noqa: E402
+from lagoqueue import DriverError, Job, Observer, OutcomeUnknown, Worker, current_job, dispatch, run_until_signal
+from lagoqueue_sql import SQLQueue
+from tests.faults.journal import Journal, What
+from tests.faults.payloads import Errand, ThreadErrand, run, run_in_thread
+from tests.faults.settings import Producing, Working
 
 AGAIN = 0.05
 """Seconds after which a push is tried again."""
@@ -109,29 +112,38 @@ async def work(settings: Working) -> None:
 
 
 async def produce(settings: Producing) -> None:
-    """Push all jobs, each as often as it takes."""
+    """Push all jobs, each as often as it takes, until told to end."""
+    ending = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
     journal = Journal(Path(settings.journal))
     journal.note(What.STARTED, note="producer")
-    async with SQLQueue(settings.url, **settings.queue) as queue:
-        for number in range(settings.first, settings.first + settings.jobs):
-            await push(queue, journal, make(settings, number))
-            await asyncio.sleep(1 / settings.rate)
+    numbers = iter(range(settings.first, settings.first + settings.jobs))
+    async with SQLQueue(settings.url, **settings.queue) as queue, asyncio.TaskGroup() as pushers:
+
+        async def push_some() -> None:
+            due = time.monotonic()
+            for number in numbers:
+                await push(queue, journal, settings, number)
+                due = max(due + settings.pushers / settings.rate, time.monotonic())  # nobody makes up for lost time
+                await asyncio.sleep(due - time.monotonic())
+                if ending.is_set():
+                    return
+
+        for _ in range(settings.pushers):
+            pushers.create_task(push_some())
 
 
-def make(settings: Producing, number: int) -> Errand:
-    kind = ThreadErrand if settings.threads else Errand
-    do, attempts = settings.special.get(number, ("", 0))
-    return kind(number, settings.seconds, do, attempts)
-
-
-async def push(queue: SQLQueue, journal: Journal, errand: Errand) -> None:
+async def push(queue: SQLQueue, journal: Journal, settings: Producing, number: int) -> None:
     """Push one job, and do as the messages of `DriverError` and `OutcomeUnknown` say."""
-    job = f"job-{errand.number}"
-    journal.note(What.PUSHING, job=job)
+    job = f"job-{number}"
+    kind = settings.mix[number % len(settings.mix)]
+    do, attempts = settings.special.get(number, (kind.do, kind.attempts))
+    errand = (ThreadErrand if kind.threads else Errand)(number, kind.seconds, do, attempts)
+    journal.note(What.PUSHING, job=job, note=f"{kind.delay:g}" if kind.delay else "")
     unknown = False
     while True:
         try:
-            await dispatch(queue, errand, id=job, exist_ok=unknown)
+            await dispatch(queue, errand, id=job, delay=kind.delay or None, exist_ok=unknown)
         except DriverError as error:
             unknown = unknown or isinstance(error, OutcomeUnknown)
             await asyncio.sleep(AGAIN)
@@ -140,10 +152,13 @@ async def push(queue: SQLQueue, journal: Journal, errand: Errand) -> None:
             return
 
 
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(relativeCreated)d %(name)s %(levelname)s %(message)s")
-    role, text = sys.argv[1:]
+def main(role: str, settings: str) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     if role == "work":
-        asyncio.run(work(msgspec.json.decode(text, type=Working)))
+        asyncio.run(work(msgspec.json.decode(settings, type=Working)))
     else:
-        asyncio.run(produce(msgspec.json.decode(text, type=Producing)))
+        asyncio.run(produce(msgspec.json.decode(settings, type=Producing)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.faults.settings import Kind
+
 if TYPE_CHECKING:
     from tests.faults.stage import Stage
 
@@ -13,18 +15,23 @@ SQLITE, POSTGRESQL, MARIADB = "sqlite", "postgresql", "mariadb"
 SERVERS = (POSTGRESQL, MARIADB)
 ALL = (SQLITE, *SERVERS)
 
+ENDLESS = 10_000_000
+
 
 @dataclass(frozen=True)
 class Load:
     """What goes on while the fault is injected.
 
     Attributes:
-        jobs: How many are pushed.
+        jobs: How many are pushed; `ENDLESS` is as many as it takes until the fault is over.
         rate: How many a second.
+        pushers: How many are pushed at once.
         seconds: How long each handler takes.
         threads: Whether handlers are functions, which run in threads.
+        mix: What jobs are like, in turn, where they differ.
         special: By number, what becomes of a handler (see `payloads`), and up to which attempt.
         workers: How many processes work.
+        kills: How many processes are killed, where that is the fault.
         lease: Seconds of visibility timeout.
         poll: Seconds between two looks of an idle worker.
         queue: More arguments of each process's `SQLQueue`.
@@ -33,10 +40,13 @@ class Load:
 
     jobs: int = 60
     rate: float = 100.0
+    pushers: int = 1
     seconds: float = 0.02
     threads: bool = False
+    mix: tuple[Kind, ...] = ()
     special: Mapping[int, tuple[str, int]] = field(default_factory=dict)
     workers: int = 2
+    kills: int = 0
     lease: float = 3.0
     poll: float = 0.5
     queue: Mapping[str, Any] = field(default_factory=dict)

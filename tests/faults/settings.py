@@ -16,6 +16,24 @@ class Working(msgspec.Struct):
     worker: dict[str, Any]
 
 
+class Kind(msgspec.Struct, frozen=True):
+    """What a job is like.
+
+    Attributes:
+        seconds: How long its handler takes.
+        threads: Whether the handler is a function, which runs in a thread.
+        do: What becomes of the handler, see `payloads`.
+        attempts: Up to which attempt that happens.
+        delay: Seconds from its push until it is due.
+    """
+
+    seconds: float = 0.0
+    threads: bool = False
+    do: str = ""
+    attempts: int = 1000
+    delay: float = 0.0
+
+
 class Producing(msgspec.Struct):
     """A producer.
 
@@ -23,12 +41,12 @@ class Producing(msgspec.Struct):
         url: Of the database.
         journal: The file of the journal.
         queue: Arguments of `SQLQueue`.
-        jobs: How many to push.
+        jobs: How many to push, unless it is told to end before.
         first: The first one's number.
         rate: How many a second.
-        seconds: How long each handler takes.
-        threads: Whether handlers are functions.
-        special: By number, what becomes of a handler, and up to which attempt; see `payloads`.
+        pushers: How many are pushed at once.
+        mix: What they are like, in turn.
+        special: What becomes of single handlers, by number, and up to which attempt.
     """
 
     url: str
@@ -37,6 +55,6 @@ class Producing(msgspec.Struct):
     jobs: int
     first: int
     rate: float
-    seconds: float
-    threads: bool
+    pushers: int
+    mix: tuple[Kind, ...]
     special: dict[int, tuple[str, int]]

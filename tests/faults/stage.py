@@ -19,9 +19,10 @@ import sqlalchemy as sa
 import servers
 from lagoqueue_sql import SQLQueue
 from tests.faults.checker import Breach, Left, Record, Rules, check
+from tests.faults.forked import Forked
 from tests.faults.journal import Journal, Reader, What
-from tests.faults.scenario import MARIADB, POSTGRESQL, SQLITE, Load, Scenario
-from tests.faults.settings import Producing, Working
+from tests.faults.scenario import ENDLESS, MARIADB, POSTGRESQL, SQLITE, Load, Scenario
+from tests.faults.settings import Kind, Producing, Working
 from tests.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -39,21 +40,18 @@ ENDING = 2.0
 
 
 class Process:
-    """A process of the scenario. What it logs goes to a file, so that no pipe fills up."""
+    """A process of the scenario; with an environment of its own it is started anew, else forked, which is quick.
+
+    What it logs goes to a file, so that no pipe fills up.
+    """
 
     def __init__(self, role: str, settings: msgspec.Struct, errors: Path, environment: Mapping[str, str]) -> None:
         self.role = role
         self.errors = errors
-        paths = [environment.get("PYTHONPATH"), str(ROOT), str(ROOT / "tools"), os.environ.get("PYTHONPATH")]
-        with errors.open("wb") as stderr:
-            self.popen = subprocess.Popen(
-                [sys.executable, str(PROGRAM), role, msgspec.json.encode(settings).decode()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
-                cwd=ROOT,
-                env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-            )
+        text = msgspec.json.encode(settings).decode()
+        self.popen: subprocess.Popen[bytes] | Forked = (
+            start_anew(role, text, errors, environment) if environment else Forked(role, text, errors)
+        )
 
     @property
     def pid(self) -> int:
@@ -66,6 +64,20 @@ class Process:
     @property
     def log(self) -> str:
         return self.errors.read_text(errors="replace")
+
+
+def start_anew(role: str, settings: str, errors: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the program anew, in an environment."""
+    paths = [environment.get("PYTHONPATH"), str(ROOT), str(ROOT / "tools"), os.environ.get("PYTHONPATH")]
+    with errors.open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, str(PROGRAM), role, settings],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            cwd=ROOT,
+            env={**os.environ, **environment, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        )
 
 
 class Stage:
@@ -180,10 +192,10 @@ class Stage:
             self._queue_settings(),
             worker | dict(self.load.worker) | settings,
         )
-        process = self._start("work", working, {"LAGOQUEUE_FAILPOINTS": failpoints})
+        process = self._start("work", working, {"LAGOQUEUE_FAILPOINTS": failpoints} if failpoints else {})
         self.workers.append(process)
         if wait:
-            self.until(lambda: self._has_started(process), "the worker has not started")
+            self.until(lambda: self.has_started(process), "the worker has not started")
         return process
 
     def start_producer(self, jobs: int | None = None) -> Process:
@@ -198,8 +210,8 @@ class Stage:
             jobs,
             first,
             load.rate,
-            load.seconds,
-            load.threads,
+            load.pushers,
+            load.mix or (Kind(load.seconds, load.threads),),
             dict(load.special),
         )
         process = self._start("produce", producing, {})
@@ -210,9 +222,11 @@ class Stage:
         number = len(self.workers) + len(self.producers) + len(self.others)
         return Process(role, settings, self.folder / f"log-{number}", {**self.environment, **environment})
 
-    def _has_started(self, process: Process) -> bool:
+    def has_started(self, process: Process) -> bool:
+        """Whether a process runs, and has come so far as to begin with what it is for."""
         assert process.alive, f"{process.role} has ended\n{process.log}"
-        return any(event.what is What.STARTED and event.pid == process.pid for event in self.events)
+        self._reader.read()
+        return process.pid in self._reader.started
 
     @property
     def running(self) -> list[Process]:
@@ -271,7 +285,8 @@ class Stage:
 
     def count(self, *what: What) -> int:
         """How often such events have been noted."""
-        return sum(event.what in what for event in self.events)
+        self._reader.read()
+        return sum(self._reader.counts[each] for each in what)
 
     def until(self, holds: Callable[[], bool], otherwise: str, *, within: float = PATIENCE) -> None:
         """Wait until something holds that other processes bring about.
@@ -311,11 +326,20 @@ class Stage:
     def drain(self) -> None:
         """Wait until all is pushed and nothing is left in the queue."""
         for producer in self.producers:
-            if producer.alive:
-                producer.popen.wait(PATIENCE + self.load.jobs / self.load.rate)
-            assert producer.popen.returncode in (0, -signal.SIGKILL), producer.log
-        work = self.load.jobs * self.load.seconds
+            self._see_through(producer)
+        work = self.count(What.PUSHED) * self.load.seconds
         self.until(lambda: not self.live(), "the queue has not run empty", within=PATIENCE + work + self.rules.longest)
+
+    def _see_through(self, producer: Process) -> None:
+        """Wait for a producer to have pushed all that it is to push, which is so from now on if it was to have no end."""
+        within = PATIENCE
+        if self.load.jobs == ENDLESS and producer.alive:
+            self.until(lambda: self.has_started(producer), "a producer has not started")
+            producer.popen.send_signal(signal.SIGTERM)
+        elif producer.alive:
+            within += self.load.jobs / self.load.rate
+        producer.popen.wait(within)
+        assert producer.popen.returncode in (0, -signal.SIGKILL), producer.log
 
     def live(self) -> list[str]:
         """The ids of the jobs in the queue."""
@@ -328,10 +352,7 @@ class Stage:
 
     @property
     def rules(self) -> Rules:
-        """What the settings promise."""
-        load, scenario = self.load, self.scenario
-        retries = int(load.worker.get("max_retry", 3))
-        return Rules(load.lease, load.poll, retries, scenario.counted, scenario.overlap, scenario.waiting)
+        return rules_of(self.scenario)
 
     def left(self) -> Left:
         """What is in the database."""
@@ -367,9 +388,17 @@ class Stage:
         return "\n".join([*lines, self._logs()])
 
 
+def rules_of(scenario: Scenario) -> Rules:
+    """What the settings of a scenario promise."""
+    load = scenario.load
+    retries = int(load.worker.get("max_retry", 3))
+    return Rules(load.lease, load.poll, retries, scenario.counted, scenario.overlap, scenario.waiting)
+
+
 def replay_command(scenario: Scenario, database: str, seed: int) -> str:
     """What plays a scenario again."""
-    return f"python -m tests.faults {scenario.name!r} {database} --seed {seed}"
+    kills = f" --kills {scenario.load.kills}" if scenario.load.kills else ""
+    return f"python -m tests.faults {scenario.name!r} {database} --seed {seed}{kills}"
 
 
 def play(
