@@ -6,8 +6,7 @@ that job's whole history.
 
 from __future__ import annotations
 
-import bisect
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -80,6 +79,15 @@ class Delivery(msgspec.Struct):
         return self.settled is not None and self.settled.what in SETTLED
 
 
+class Wait(NamedTuple):
+    """How long a job that could be claimed waited until it was, how long it may have, and whether it had been claimed before."""
+
+    job: str
+    seconds: float
+    allowed: float
+    again: bool
+
+
 class Record:
     """The journal, sorted by jobs and processes."""
 
@@ -90,6 +98,7 @@ class Record:
         self.silences: dict[int, list[tuple[float, float]]] = defaultdict(list)
         self.outages: list[tuple[float, float]] = []
         self.deliveries: dict[str, list[Delivery]] = defaultdict(list)
+        self._of_process: dict[int, list[Delivery]] = defaultdict(list)
         for event in self.events:
             self._take(event)
 
@@ -98,12 +107,12 @@ class Record:
             self.of_job[event.job].append(event)
         match event.what:
             case What.CLAIMED:
-                self.deliveries[event.job].append(Delivery(event))
+                self._begin(event)
             case What.BEGAN | What.ENDED | What.LOST | What.PROCESSED | What.RETRIED | What.RELEASED | What.FAILED:
                 self._continue(event)
             case What.KILLED | What.STOPPED:
                 self.deaths[event.pid] = event.at
-                for delivery in self._of_process(event.pid):
+                for delivery in self._of_process[event.pid]:
                     delivery.over = min(delivery.over, event.at)
             case What.SILENCED:
                 self.silences[event.pid].append((event.at, float("inf")))
@@ -114,14 +123,19 @@ class Record:
             case What.BACK:
                 self.outages[-1] = (self.outages[-1][0], event.at)
 
+    def _begin(self, event: Event) -> Delivery:
+        delivery = Delivery(event)
+        self.deliveries[event.job].append(delivery)
+        self._of_process[event.pid].append(delivery)
+        return delivery
+
     def _continue(self, event: Event) -> None:
         """Note it with its delivery. A worker may run and settle a job before it could note that it was claimed."""
         for delivery in reversed(self.deliveries[event.job]):
             if delivery.claimed.receipt == event.receipt and delivery.claimed.pid == event.pid:
                 break
         else:
-            delivery = Delivery(event)
-            self.deliveries[event.job].append(delivery)
+            delivery = self._begin(event)
         if event.what is What.BEGAN:
             delivery.began = event
         elif event.what is What.ENDED:
@@ -130,12 +144,10 @@ class Record:
         else:
             delivery.settled = event
 
-    def _of_process(self, pid: int) -> Iterator[Delivery]:
-        return (each for several in self.deliveries.values() for each in several if each.claimed.pid == pid)
-
     def silent_for(self, pid: int, since: float, until: float) -> float:
-        """How long a process had been silent at `until`, at most since `since`."""
-        return max((min(until, end) - begin for begin, end in self.silences[pid] if begin < until), default=0.0)
+        """How long a process was silent, at most, before `until`, in a silence that was not over at `since`."""
+        silences = [(begin, end) for begin, end in self.silences[pid] if begin < until and end > since]
+        return max((min(until, end) - begin for begin, end in silences), default=0.0)
 
     def get_on_from(self, at: float) -> float:
         """When somebody could go on with what became possible at `at`: later, if nobody could just then."""
@@ -158,6 +170,29 @@ class Record:
         return "\n".join(str(msgspec.structs.replace(event, at=event.at - first)) for event in lines)
 
 
+def waits(record: Record, rules: Rules) -> Iterator[Wait]:
+    """How long each job waited for each of its claims.
+
+    A claim of which its process died before it could note it shows in the attempts of the next, and has had a lease of its own.
+    """
+    for job, events in record.of_job.items():
+        pushed = next((event.at for event in events if event.what is What.PUSHED), None)
+        if pushed is None:
+            continue
+        delay = next(float(event.note or 0) for event in events if event.what is What.PUSHING)
+        free, before = [pushed + delay], 0
+        for number, delivery in enumerate(record.deliveries[job]):
+            claimed = delivery.claimed
+            ready = record.get_on_from(max((at for at in free if at <= claimed.at), default=claimed.at))
+            unseen = max(0, claimed.attempts - before - 1)
+            yield Wait(job, claimed.at - ready, rules.longest * (1 + unseen), again=number > 0)
+            before = claimed.attempts
+            free = [claimed.at, delivery.over, *(begin for begin, _ in record.silences[claimed.pid])]
+            if delivery.settled is not None and delivery.settled.what in (What.RETRIED, What.RELEASED):
+                free.append(delivery.settled.at + float(delivery.settled.note))
+                before -= delivery.settled.what is What.RELEASED
+
+
 def check(record: Record, left: Left, rules: Rules) -> list[Breach]:
     """Return every breach of I1 to I7; I8 is of a process, and seen when it is stopped."""
     breaches: list[Breach] = []
@@ -166,15 +201,36 @@ def check(record: Record, left: Left, rules: Rules) -> list[Breach]:
     return breaches
 
 
+def killed_with_jobs(record: Record) -> int:
+    """How many processes were killed with jobs in hand."""
+    killed = {event.pid for event in record.events if event.what is What.KILLED}
+    unsettled = (each.claimed.pid for several in record.deliveries.values() for each in several if each.settled is None)
+    return len(killed.intersection(unsettled))
+
+
+def figures(record: Record, rules: Rules) -> str:
+    """What a run has seen, in one line."""
+    count = Counter(event.what for event in record.events)
+    again = [(wait.seconds, wait.allowed) for wait in waits(record, rules) if wait.again]
+    seconds, allowed = max(again, key=lambda wait: wait[0] / wait[1], default=(0.0, rules.longest))
+    return (
+        f"{count[What.PUSHED]} jobs pushed, {count[What.PROCESSED]} processed, {count[What.FAILED]} failed; "
+        f"{count[What.KILLED]} processes killed, {killed_with_jobs(record)} of them with jobs; "
+        f"{len(again)} jobs claimed again, after {seconds:.2f} s at most where {allowed:.2f} s are allowed; "
+        f"{count[What.LOST]} settlements of a lost reservation refused"
+    )
+
+
 # --- The invariants -------------------------------------------------------------------------------
 
 
 def no_loss(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     """I1: a job whose push returned was run to its end, or is a failed job."""
+    failed = set(left.failed)
     for job, events in record.of_job.items():
         if any(event.what is What.PUSHED for event in events):
             done = any(event.what is What.ENDED and not event.note for event in events)
-            if not done and job not in left.failed:
+            if not done and job not in failed:
                 yield Breach("I1", job, "was pushed, and has neither run to its end nor failed")
 
 
@@ -215,29 +271,11 @@ def exclusion(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 
 
 def progress(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
-    """I5: what can be claimed is claimed within lease + poll + 5 s.
-
-    A claim of which its process died before it could note it shows in the attempts of the next, and has had a lease of its own.
-    """
-    if rules.waiting:
-        return
-    for job, events in record.of_job.items():
-        pushed = next((event.at for event in events if event.what is What.PUSHED), None)
-        if pushed is None:
-            continue
-        free, before = [pushed], 0
-        for delivery in record.deliveries[job]:
-            claimed = delivery.claimed
-            ready = record.get_on_from(max((at for at in free if at <= claimed.at), default=claimed.at))
-            unseen = max(0, claimed.attempts - before - 1)
-            allowed = rules.longest * (1 + unseen)
-            if claimed.at - ready > allowed:
-                yield Breach("I5", job, f"waited {claimed.at - ready:.1f} s to be claimed; {allowed:.1f} s are allowed")
-            before = claimed.attempts
-            free = [claimed.at, delivery.over, *(begin for begin, _ in record.silences[claimed.pid])]
-            if delivery.settled is not None and delivery.settled.what in (What.RETRIED, What.RELEASED):
-                free.append(delivery.settled.at + float(delivery.settled.note))
-                before -= delivery.settled.what is What.RELEASED
+    """I5: what can be claimed is claimed within lease + poll + 5 s."""
+    if not rules.waiting:
+        for job, seconds, allowed, _ in waits(record, rules):
+            if seconds > allowed:
+                yield Breach("I5", job, f"waited {seconds:.1f} s to be claimed; {allowed:.1f} s are allowed")
 
 
 def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
@@ -252,21 +290,17 @@ def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
                 seen.append(number)
         if len(set(seen)) != len(seen):
             yield Breach("I6", job, f"attempts were counted {seen}")
-    for job in {job for job in left.failed if left.failed.count(job) > 1}:
+    for job in [job for job, times in Counter(left.failed).items() if times > 1]:
         yield Breach("I6", job, "is a failed job more than once")
 
 
 def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     """I7: what was pushed is done, failed or waiting, and only one of them; the counters agree."""
-    failed = sorted(left.failed)
-    processed = 0
+    failed, waiting = set(left.failed), set(left.jobs)
     for job, several in record.deliveries.items():
         done = any(each.settled and each.settled.what is What.PROCESSED for each in several)
-        processed += done
         places = [
-            name
-            for name, there in (("done", done), ("failed", _in(failed, job)), ("waiting", job in left.jobs))
-            if there
+            name for name, there in (("done", done), ("failed", job in failed), ("waiting", job in waiting)) if there
         ]
         if len(places) > 1:
             yield Breach("I7", job, f"is {' and '.join(places)}")
@@ -276,8 +310,3 @@ def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
         counted = {name: left.totals.get(name, 0) for name in expected}
         if counted != expected:
             yield Breach("I7", "", f"the counters say {counted} where it was {expected}")
-
-
-def _in(names: Sequence[str], name: str) -> bool:
-    place = bisect.bisect_left(names, name)
-    return place < len(names) and names[place] == name
