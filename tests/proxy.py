@@ -11,6 +11,7 @@ pause fills the sender's buffers as a stuck network does.
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -26,20 +27,28 @@ PATIENCE = 10.0
 
 CHUNK = 65536
 
+WINDOW = 4096
+"""Bytes of what a client has sent in which a pattern is looked for, beside what it is sending."""
+
 
 class Cut(Exception):
     """The server has answered what the client will not hear about."""
 
 
+class Dropped(Exception):
+    """The connection has carried all that it may."""
+
+
 class Link:
     """A client's connection and, once it is made, the proxy's own to the server."""
 
-    def __init__(self, client: socket.socket, *, swallowing: bool) -> None:
+    def __init__(self, client: socket.socket, *, swallowing: bool, left: int | None) -> None:
         self.client = client
         self.server: socket.socket | None = None
         self.swallowing = swallowing
+        self.left = left  # bytes that it may carry yet
         self.client_gone = False
-        self.seen = b""  # the end of what the client has sent: a marker may have begun there
+        self.seen = b""  # the end of what the client has sent since a pattern was set, which may have begun there
         self.cut: threading.Event | None = None  # to be set when the client is reset, which the next answer does
 
 
@@ -61,8 +70,10 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._swallowing = False
         self._latency = 0.0
-        self._marker = b""
-        self._marker_cut = threading.Event()
+        self._pattern: re.Pattern[bytes] | None = None
+        self._pattern_cut = threading.Event()
+        self._allowance: int | None = None
+        self._dropped = 0
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,18 +115,25 @@ class Proxy:
         """Keep each piece of data back for so long, each way: a round trip takes twice that longer."""
         self._do(lambda: setattr(self, "_latency", seconds))
 
-    def cut_after(self, marker: bytes) -> threading.Event:
-        """Forward the client's data with `marker` in it, and reset the client instead of forwarding the answer.
+    def cut_after(self, pattern: bytes) -> threading.Event:
+        """Forward the client's data up to and with a regular expression, and reset the client instead of forwarding the answer.
 
-        It happens once, to the first connection that sends the marker. The server has answered by then, and is not
-        disturbed: it finds that the client has closed.
+        It happens once, to the first connection that sends the whole of it from now on; a dot matches every byte. The
+        server has answered by then, and is not disturbed: it finds that the client has closed.
 
         Returns:
             An event that is set when the client was reset.
         """
         cut = threading.Event()
-        self._do(lambda: self._arm(marker, cut))
+        self._do(lambda: self._arm(re.compile(pattern, re.DOTALL), cut))
         return cut
+
+    def drop_after(self, size: int) -> None:
+        """Close each connection once it has carried so many bytes, both ways together, in the middle of a message perhaps.
+
+        Present connections are counted from now on, later ones from their beginning.
+        """
+        self._do(lambda: self._allow(size))
 
     def restore(self) -> None:
         """Undo every switch. Of clients that have gone meanwhile the server learns now, by a reset."""
@@ -125,6 +143,11 @@ class Proxy:
     def connections(self) -> int:
         """How many connections of clients are open, as far as the proxy has read."""
         return self._do(lambda: sum(not link.client_gone for link in self._links))
+
+    @property
+    def dropped(self) -> int:
+        """How many connections `drop_after` has closed."""
+        return self._dropped
 
     # --- What they do, in the loop ----------------------------------------------------------------
 
@@ -145,13 +168,21 @@ class Proxy:
         for link in self._links:
             link.swallowing = True
 
-    def _arm(self, marker: bytes, cut: threading.Event) -> None:
-        self._marker, self._marker_cut = marker, cut
+    def _arm(self, pattern: re.Pattern[bytes], cut: threading.Event) -> None:
+        self._pattern, self._pattern_cut = pattern, cut
+        for link in self._links:
+            link.seen = b""
+
+    def _allow(self, size: int | None) -> None:
+        self._allowance = size
+        for link in self._links:
+            link.left = size
 
     def _restore(self) -> None:
         self._swallowing = False
         self._latency = 0.0
-        self._marker = b""
+        self._pattern = None
+        self._allow(None)
         for link in [link for link in self._links if link.client_gone and link.swallowing]:
             self._reset(link)
         self._flowing.set()
@@ -175,7 +206,7 @@ class Proxy:
         except (BlockingIOError, ConnectionAbortedError):
             return
         _prepare(client)
-        link = Link(client, swallowing=self._swallowing)
+        link = Link(client, swallowing=self._swallowing, left=self._allowance)
         self._links[link] = self._loop.create_task(self._serve(link))
 
     def _reset_all(self) -> None:
@@ -222,6 +253,9 @@ class Proxy:
         except* Cut:
             await self._cut_off(link)
             failed = False
+        except* Dropped:
+            self._dropped += 1
+            failed = False
         finally:
             self._links.pop(link, None)
             self._close(link.client, reset=failed)
@@ -247,9 +281,7 @@ class Proxy:
             if target is not None and not link.swallowing:
                 if source is link.client:
                     self._watch(link, data)
-                await self._loop.sock_sendall(target, data)
-                if not data:
-                    target.shutdown(socket.SHUT_WR)
+                await self._send(link, target, data)
             if not data:
                 if link.swallowing:  # the other side does not learn it
                     link.client_gone = link.client_gone or source is link.client
@@ -266,12 +298,24 @@ class Proxy:
             if source.fileno() >= 0:
                 self._loop.remove_reader(source)
 
+    async def _send(self, link: Link, target: socket.socket, data: bytes) -> None:
+        part = data
+        if link.left is not None:
+            part = data[: link.left]
+            link.left -= len(part)
+        await self._loop.sock_sendall(target, part)
+        if len(part) < len(data):
+            raise Dropped
+        if not data:
+            target.shutdown(socket.SHUT_WR)
+
     def _watch(self, link: Link, data: bytes) -> None:
-        """Set the cut when the marker ends in this data."""
-        before = len(self._marker) - 1
-        if self._marker and self._marker in (link.seen[-before:] if before else b"") + data:
-            link.cut, self._marker = self._marker_cut, b""
-        link.seen = (link.seen + data)[-1024:]
+        """Set the cut when the pattern ends in this data."""
+        if self._pattern is not None:
+            sent = link.seen + data
+            if self._pattern.search(sent):
+                link.cut, self._pattern = self._pattern_cut, None
+            link.seen = sent[-WINDOW:]
 
     async def _cut_off(self, link: Link) -> None:
         """Reset the client; let the server find that it closed, and end the session by itself."""

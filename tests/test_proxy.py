@@ -237,7 +237,9 @@ def test_latency_is_added_each_way(connect: Connect, proxy: Proxy) -> None:
     assert time.monotonic() - started < 0.2
 
 
-@pytest.mark.parametrize("parts", [(b"COMMIT",), (b"COM", b"MIT"), (b"INSERT 1; COMMIT; SELECT",)])
+@pytest.mark.parametrize(
+    "parts", [(b"COMMIT",), (b"COM", b"MIT"), (b"UPDATE 1; COMMIT; SELECT",), (bytes(9000), b"COMMIT")]
+)
 def test_a_cut_comes_after_the_server_got_it_and_before_the_client_hears(
     connect: Connect, proxy: Proxy, echo: Echo, parts: tuple[bytes, ...]
 ) -> None:
@@ -265,6 +267,38 @@ def test_what_was_sent_before_a_cut_was_asked_for_does_not_count(connect: Connec
     assert not cut.is_set()
     proxy.restore()
     assert say(client, b"COMMIT") == b"COMMIT"
+
+
+def test_a_pattern_is_of_one_connection_and_may_span_its_messages(connect: Connect, proxy: Proxy, echo: Echo) -> None:
+    client, other = connect(), connect()
+    assert say(client, b"DELETE 1") == b"DELETE 1"
+    cut = proxy.cut_after(b"DELETE.*COMMIT")
+    assert say(other, b"DELETE 2") == b"DELETE 2"
+    assert say(client, b"COMMIT") == b"COMMIT"
+    assert say(other, b"SELECT\n") == b"SELECT\n"
+    other.sendall(b"COMMIT")
+    with pytest.raises(ConnectionResetError):
+        other.recv(1)
+    assert cut.wait(PATIENCE)
+    assert say(client, b"DELETE COMMIT") == b"DELETE COMMIT"
+
+
+def test_connections_are_dropped_after_so_many_bytes(connect: Connect, proxy: Proxy, echo: Echo) -> None:
+    client = connect()
+    assert say(client, b"before") == b"before"
+    proxy.drop_after(10)
+    assert say(client, b"1234") == b"1234"
+    client.sendall(b"567")
+    assert client.recv(1) == b""
+    assert eventually(lambda: echo.received == b"before123456")  # the end of the message did not come
+    late = connect()
+    late.sendall(b"abcdefg")
+    assert hear(late, 7) == b"abc"  # nor that of an answer
+    assert eventually(lambda: len(echo.endings) == 2)
+    assert proxy.dropped == 2
+    proxy.restore()
+    assert say(connect(), bytes(1000)) == bytes(1000)
+    assert proxy.dropped == 2
 
 
 def test_a_server_that_is_not_there_is_a_reset(connect: Connect, echo: Echo) -> None:
