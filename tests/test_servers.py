@@ -80,6 +80,20 @@ def test_a_database_is_dropped_from_under_a_transaction(request: pytest.FixtureR
         server.sql("SELECT 1", database_of(url))
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_the_sessions_of_one_database_are_ended(request: pytest.FixtureRequest, kind: str) -> None:
+    server: servers.Server = request.getfixturevalue(kind)
+    urls = [server.create_database() for _ in range(2)]
+    engines = [create_engine(url, poolclass=NullPool) for url in urls]
+    with engines[0].connect() as ended, engines[1].connect() as other:
+        assert server.end_sessions(urls[0]) == 1
+        with pytest.raises(OperationalError):
+            ended.execute(text("SELECT 1"))
+        assert other.execute(text("SELECT 1")).scalar() == 1
+    for url in urls:
+        server.drop_database(url)
+
+
 def test_the_shared_server_is_the_same_for_another_process_of_the_run(postgresql: servers.PostgreSQL) -> None:
     program = "import servers; server = servers.shared_postgresql(); print(server.port, server.pid)"
     command = [sys.executable, "-c", program]

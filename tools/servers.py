@@ -199,6 +199,10 @@ class Server(ABC):
     def drop_database(self, url: str) -> None:
         """Drop a database that `create_database` made, and end the connections to it first."""
 
+    @abstractmethod
+    def end_sessions(self, url: str) -> int:
+        """End the connections to a database, in the middle of whatever they do; return how many there were."""
+
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
@@ -280,6 +284,11 @@ class PostgreSQL(Server):
 
     def drop_database(self, url: str) -> None:
         self.sql(f"DROP DATABASE IF EXISTS {_database_of(url)} WITH (FORCE)")
+
+    def end_sessions(self, url: str, which: str = "true") -> int:
+        """End the connections to a database, or some of them, by a condition on `pg_stat_activity`."""
+        name = _database_of(url)
+        return len(self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND {which}"))
 
     @property
     def _pid_file(self) -> Path:
@@ -384,10 +393,14 @@ class MariaDB(Server):
         self.start()
 
     def drop_database(self, url: str) -> None:
-        name = _database_of(url)
-        for (session,) in self.sql(f"SELECT id FROM information_schema.processlist WHERE db = '{name}'"):
+        self.end_sessions(url)
+        self.sql(f"SET STATEMENT lock_wait_timeout = 10 FOR DROP DATABASE IF EXISTS {_database_of(url)}")
+
+    def end_sessions(self, url: str) -> int:
+        sessions = self.sql(f"SELECT id FROM information_schema.processlist WHERE db = '{_database_of(url)}'")
+        for (session,) in sessions:  # it may have ended by itself meanwhile
             self.sql(f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR 1094 BEGIN END; KILL {session}; END")
-        self.sql(f"SET STATEMENT lock_wait_timeout = 10 FOR DROP DATABASE IF EXISTS {name}")
+        return len(sessions)
 
     @property
     def _pid_file(self) -> Path:

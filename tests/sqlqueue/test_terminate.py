@@ -23,16 +23,6 @@ LISTENING = "query LIKE ANY (ARRAY['LISTEN%', 'SELECT 1'])"
 """Which session listens, by its last statement."""
 
 
-def end_sessions(server: servers.PostgreSQL, url: str, which: str = "true") -> int:
-    """Terminate the queue's connections to a database, or some of them; return how many there were."""
-    name = sa.make_url(url).database
-    rows = server.sql(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-        f" WHERE datname = '{name}' AND application_name = 'lagoqueue' AND {which}"
-    )
-    return len(rows)
-
-
 @pytest.mark.parametrize("seconds", [3.0, pytest.param(30.0, marks=pytest.mark.slow)])
 async def test_a_worker_whose_sessions_end_all_the_time_does_every_job_once(
     postgresql: servers.PostgreSQL, postgres_url: str, caplog: pytest.LogCaptureFixture, seconds: float
@@ -45,7 +35,7 @@ async def test_a_worker_whose_sessions_end_all_the_time_does_every_job_once(
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 await load.push_for(0.2)
-                ended += await asyncio.to_thread(end_sessions, postgresql, postgres_url)
+                ended += await asyncio.to_thread(postgresql.end_sessions, postgres_url)
             await load.drained()
         assert (await queue.size(), await queue.failed_jobs.count()) == (0, 0)
     print(f"{ended} sessions ended, {load.pushed} jobs, {len(load.unknown)} of them pushed again")
@@ -66,7 +56,7 @@ async def test_a_worker_whose_ear_was_cut_off_listens_again(
         async with load.working():
             for number in range(3):
                 await until_listening(postgresql, postgres_url)
-                assert await asyncio.to_thread(end_sessions, postgresql, postgres_url, LISTENING) == 1
+                assert await asyncio.to_thread(postgresql.end_sessions, postgres_url, LISTENING) == 1
                 await until_listening(postgresql, postgres_url)
                 pushed_at = time.monotonic()
                 await load.push()
