@@ -78,6 +78,11 @@ class Delivery(msgspec.Struct):
     def accepted(self) -> bool:
         return self.settled is not None and self.settled.what in SETTLED
 
+    @property
+    def row(self) -> str:
+        """The row that was delivered: a job that is stored once more has another one."""
+        return self.claimed.receipt.partition("-")[0]
+
 
 class Wait(NamedTuple):
     """How long a job that could be claimed waited until it was, how long it may have, and whether it had been claimed before."""
@@ -144,6 +149,13 @@ class Record:
         else:
             delivery.settled = event
 
+    def rows(self, job: str) -> list[list[Delivery]]:
+        """The deliveries of a job, those of each row by themselves."""
+        rows: dict[str, list[Delivery]] = defaultdict(list)
+        for delivery in self.deliveries[job]:
+            rows[delivery.row].append(delivery)
+        return list(rows.values())
+
     def silent_for(self, pid: int, since: float, until: float) -> float:
         """How long a process was silent, at most, before `until`, in a silence that was not over at `since`."""
         silences = [(begin, end) for begin, end in self.silences[pid] if begin < until and end > since]
@@ -191,6 +203,8 @@ def waits(record: Record, rules: Rules) -> Iterator[Wait]:
             if delivery.settled is not None and delivery.settled.what in (What.RETRIED, What.RELEASED):
                 free.append(delivery.settled.at + float(delivery.settled.note))
                 before -= delivery.settled.what is What.RELEASED
+            elif delivery.accepted:  # what comes now was stored again, at the latest when its push returned
+                free, before = [*free, pushed], 0
 
 
 def check(record: Record, left: Left, rules: Rules) -> list[Breach]:
@@ -239,6 +253,10 @@ def no_phantom(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     meant = {event.job for event in record.events if event.what is What.PUSHING}
     for job in {*record.deliveries, *left.jobs, *left.failed} - meant:
         yield Breach("I2", job, "was never pushed")
+    again = {event.job for event in record.events if event.what is What.PUSHED and event.note}
+    for job in record.deliveries.keys() - again:
+        if (times := len(record.rows(job))) > 1:  # else its first row may have been done before it was pushed again
+            yield Breach("I2", job, f"was stored {times} times, though no push of it had an unknown outcome")
 
 
 def fence(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
@@ -251,9 +269,10 @@ def fence(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
                 if later.claimed.what is What.CLAIMED and later.claimed.at < delivery.ended.at:
                     text = f"{delivery.settled.what} was accepted of {delivery.claimed.receipt}, whose handler ended after {later.claimed.receipt} had the job"  # type: ignore[union-attr]
                     yield Breach("I3", job, text)
-        ends = [each for each in several if each.settled and each.settled.what in (What.PROCESSED, What.FAILED)]
-        if len(ends) > 1:
-            yield Breach("I3", job, f"was taken off {len(ends)} times")
+        for row in record.rows(job):
+            ends = [each for each in row if each.settled and each.settled.what in (What.PROCESSED, What.FAILED)]
+            if len(ends) > 1:
+                yield Breach("I3", job, f"was taken off {len(ends)} times")
 
 
 def exclusion(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
@@ -280,9 +299,9 @@ def progress(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 
 def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     """I6: no handler runs in an attempt beyond the last, each delivery but a released one counts, and a job fails once."""
-    for job, several in record.deliveries.items():
+    for job, row in [(name, row) for name in record.deliveries for row in record.rows(name)]:
         seen: list[int] = []
-        for delivery in several:
+        for delivery in row:
             number = delivery.claimed.attempts
             if delivery.began is not None and number > rules.max_retry:
                 yield Breach("I6", job, f"ran in attempt {number} of {rules.max_retry}")
