@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -37,6 +37,14 @@ LOOK = 0.02
 GRACE = 2.0
 ENDING = 2.0
 """Seconds beyond its grace that a worker may take to end (I8)."""
+
+
+class Broken(AssertionError):
+    """Invariants do not hold; the message is a report on it."""
+
+    def __init__(self, report: str, breaches: Sequence[Breach]) -> None:
+        super().__init__(report)
+        self.breaches = breaches
 
 
 class Process:
@@ -367,7 +375,7 @@ class Stage:
         """Check all invariants.
 
         Raises:
-            AssertionError: One does not hold.
+            Broken: One does not hold.
         """
         record, left = Record(self.events), self.left()
         breaches = self.breaches + check(record, left, self.rules)
@@ -377,7 +385,7 @@ class Stage:
                 Breach("I6", "", f"failed are {sorted(left.failed)}, where it should be {sorted(expected)}")
             )
         if breaches:
-            raise AssertionError(self._report(record, breaches))
+            raise Broken(self._report(record, breaches), breaches)
 
     def _report(self, record: Record, breaches: list[Breach]) -> str:
         lines = [f"{len(breaches)} breaches; again with: {replay_command(self.scenario, self.database, self.seed)}"]
@@ -407,11 +415,12 @@ def play(
     """Play a scenario from beginning to end, and return what was noted.
 
     Raises:
-        AssertionError: An invariant does not hold, or something did not come to an end.
+        Broken: An invariant does not hold.
+        AssertionError: Something did not come to an end, or the fault did not hit.
     """
     with Stage(scenario, database, seed, folder, environment=environment) as stage:
-        for _ in range(scenario.load.workers):
-            stage.start_worker(wait=False)
+        workers = [stage.start_worker(wait=False) for _ in range(scenario.load.workers)]
+        stage.until(lambda: all(map(stage._has_started, workers)), "the workers have not started")  # so each gets jobs
         stage.start_producer()
         stage.until(lambda: stage.count(What.PUSHED) > 0, "nothing was pushed")
         scenario.fault(stage)
