@@ -30,9 +30,10 @@ def nothing(stage: Stage) -> None:
 def poison(do: str) -> Scenario:
     """A job that ends its process each time: it fails when its attempts are spent, and the others are done.
 
-    What the process holds beside it has its attempts spent as well, so here that is nothing.
+    What the process holds beside it has its attempts spent as well, so here that is nothing. Should the job get attempts
+    beyond its last, then the second of those is harmless, so that the run comes to its end.
     """
-    load = Load(jobs=40, special={5: (do, 1000)}, lease=LEASE, worker={"concurrency": 1, "prefetch": 0})
+    load = Load(jobs=40, special={5: (do, 4)}, lease=LEASE, worker={"concurrency": 1, "prefetch": 0})
     return Scenario(f"poison: {do}", supervise, load=load, failed=(5,), waiting=True)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import signal
+import time
 from functools import partial
+from typing import Any
 
+from tests.faults.checker import SETTLED, Breach, Record
 from tests.faults.journal import What
 from tests.faults.scenario import Load, Scenario
 from tests.faults.stage import GRACE, Process, Stage
-
-LEASE = 3.0
-
 
 # --- Killed ---------------------------------------------------------------------------------------
 
@@ -30,7 +30,7 @@ def kill_all(stage: Stage) -> None:
         stage.start_worker()
 
 
-def dies_at(failpoint: str) -> Scenario:
+def dies_at(failpoint: str, load: Load | None = None, failed: tuple[int, ...] = ()) -> Scenario:
     """A worker dies by its own hand at a failpoint, some times over."""
 
     def fault(stage: Stage) -> None:
@@ -43,7 +43,7 @@ def dies_at(failpoint: str) -> Scenario:
                 stage.note_end(worker)
             stage.start_worker()
 
-    return Scenario(f"killed {failpoint.replace('_', ' ')}", fault, load=Load(jobs=100))
+    return Scenario(f"killed {failpoint.replace('_', ' ')}", fault, load=load or Load(jobs=100), failed=failed)
 
 
 def is_dead(worker: Process) -> bool:
@@ -58,18 +58,16 @@ def sleep_past_the_lease(stage: Stage) -> None:
     sleeper = stage.running[0]
     stage.until(lambda: holds(stage, sleeper) >= 2, "it has got no jobs")
     stage.silence(sleeper)
+    since = time.monotonic()
     waiting = {job for job, pid in in_hand(stage).items() if pid == sleeper.pid}
     if not waiting:  # it has let go of them in the moment between
         stage.wake(sleeper)
         sleep_past_the_lease(stage)
         return
-    stage.until(lambda: waiting <= began_elsewhere(stage, sleeper), "nobody has taken its jobs over")
+    stage.until(lambda: waiting <= began(stage, since), "nobody has taken its jobs over")
     stage.wake(sleeper)
-    stage.until(lambda: was_refused(stage, sleeper), "it did not learn that its jobs are another's")
-
-
-def began_elsewhere(stage: Stage, worker: Process) -> set[str]:
-    return {event.job for event in stage.events if event.what is What.BEGAN and event.pid != worker.pid}
+    # The checker sees to it that it is told that it has lost them.
+    stage.until(lambda: waiting <= settled(stage, sleeper, since), "it has not been told what became of its jobs")
 
 
 def in_hand(stage: Stage) -> dict[str, int]:
@@ -87,8 +85,14 @@ def holds(stage: Stage, worker: Process) -> int:
     return sum(pid == worker.pid for pid in in_hand(stage).values())
 
 
-def was_refused(stage: Stage, worker: Process) -> bool:
-    return any(event.what is What.LOST and event.pid == worker.pid for event in stage.events)
+def began(stage: Stage, since: float) -> set[str]:
+    return {event.job for event in stage.events if event.what is What.BEGAN and event.at > since}
+
+
+def settled(stage: Stage, worker: Process, since: float) -> set[str]:
+    """The jobs of which a worker was told that they were settled as it wished, or lost."""
+    told = (*SETTLED, What.LOST)
+    return {event.job for event in stage.events if event.what in told and event.pid == worker.pid and event.at > since}
 
 
 # --- Told to end ----------------------------------------------------------------------------------
@@ -96,27 +100,50 @@ def was_refused(stage: Stage, worker: Process) -> bool:
 
 def end_while_busy(stage: Stage) -> None:
     stage.until_done(0.3)
-    stage.stop(stage.running[0])
+    end_and_replace(stage)
+
+
+def end_with_a_backlog(stage: Stage) -> None:
+    """End while jobs run that outlast the grace, and others have been claimed to run next."""
+    worker = stage.running[0]
+    stage.until(
+        lambda: holds(stage, worker) == 4 and len(claimed(stage, worker)) > 4, "it has not got more than it runs"
+    )
+    end_and_replace(stage)
+
+
+def end_and_replace(stage: Stage, **how: Any) -> None:
+    """Stop a worker, see that it has let go of all that it had, and start another."""
+    worker = stage.running[0]
+    stage.stop(worker, **how)
+    for several in Record(stage.events).deliveries.values():
+        for delivery in several:
+            if delivery.claimed.pid == worker.pid and delivery.settled is None:
+                text = f"was still held by worker {worker.pid} when that had ended"
+                stage.breaches.append(Breach("I8", delivery.claimed.job, text))
     stage.start_worker()
+
+
+def claimed(stage: Stage, worker: Process) -> set[str]:
+    return {event.job for event in stage.events if event.what is What.CLAIMED and event.pid == worker.pid}
 
 
 def end_and_insist(stage: Stage) -> None:
     """Two signals: the second does not wait for the grace period."""
     stage.until_done(0.1)
     stage.until(lambda: holds(stage, stage.running[0]) > 0, "it has nothing in hand")
-    worker = stage.running[0]
-    worker.popen.send_signal(signal.SIGTERM)
+    stage.running[0].popen.send_signal(signal.SIGTERM)
     stage.go_on_for(0.1)
-    stage.stop(worker, number=signal.SIGINT, within=2.0)
-    stage.start_worker()
+    end_and_replace(stage, number=signal.SIGINT, within=2.0)
 
 
 def drain_for_long(stage: Stage) -> None:
     """End while jobs run that take longer than the lease, and less than the grace period: they are waited for, and kept."""
-    stage.until(lambda: len(in_hand(stage)) >= 4, "the handlers have not begun")
-    worker = stage.running[0]
-    stage.start_worker()
+    stage.until(lambda: len(in_hand(stage)) == stage.load.jobs, "the handlers have not begun")
+    worker = max(stage.running, key=lambda worker: holds(stage, worker))
+    began = time.monotonic()
     stage.stop(worker, within=10.0)
+    assert time.monotonic() - began > stage.load.lease, "it has not drained for longer than the lease"
     released = [event for event in stage.events if event.what is What.RELEASED and event.job in began_by(stage, worker)]
     assert not released, "what ran was given back"
 
@@ -132,6 +159,11 @@ SCENARIOS = (
     dies_at("after_run"),
     dies_at("before_settle"),
     dies_at("after_settle"),
+    dies_at(
+        "inside_burial",
+        Load(special=dict.fromkeys(range(60), ("raise", 1000)), worker={"max_retry": 1}),
+        failed=tuple(range(60)),
+    ),
     Scenario("slept past the lease, then acks", sleep_past_the_lease, load=Load(jobs=20, seconds=0.3)),
     Scenario(
         "slept past the lease, then nacks",
@@ -140,13 +172,13 @@ SCENARIOS = (
     ),
     Scenario("told to end while busy", end_while_busy, counted=True),
     Scenario(
-        "told to end, jobs outlast the grace", end_while_busy, load=Load(jobs=16, seconds=GRACE + 3), waiting=True
+        "told to end, jobs outlast the grace", end_with_a_backlog, load=Load(jobs=16, seconds=GRACE + 3), waiting=True
     ),
     Scenario("told to end twice", end_and_insist, load=Load(jobs=16, seconds=2.0), waiting=True),
     Scenario(
         "drains for longer than the lease",
         drain_for_long,
-        load=Load(jobs=8, seconds=4.0, lease=1.5, workers=1, worker={"grace": 9.0, "concurrency": 4}),
+        load=Load(jobs=8, seconds=4.0, lease=1.5, worker={"grace": 9.0, "concurrency": 8}),
         counted=True,
         waiting=True,
     ),
