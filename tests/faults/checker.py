@@ -20,6 +20,9 @@ SETTLED = (What.PROCESSED, What.RETRIED, What.RELEASED, What.FAILED)
 SLACK = 5.0
 """Seconds beyond visibility timeout and poll until a job must be claimed again: what the machine may take."""
 
+CLOCKS = 0.01
+"""Seconds by which the clock of a server, which is set by others, may run ahead of the journal's."""
+
 
 class Breach(NamedTuple):
     """What does not hold: of which invariant, of which job, if of one, and in words."""
@@ -168,6 +171,13 @@ class Record:
                 at = max(at, end)
         return at
 
+    def fell_out(self, since: float, until: float) -> bool:
+        """Tell whether meanwhile a process died or was silent, or nobody could get on: it may have had a job unseen."""
+        if any(since < event.at < until for event in self.events if event.what is What.KILLED):
+            return True
+        spells = [*self.outages, *(spell for several in self.silences.values() for spell in several)]
+        return any(begin < until and end > since for begin, end in spells)
+
     def history(self, job: str) -> str:
         """What is known of a job, and what befell the processes that had it."""
         mine = self.of_job[job]
@@ -210,7 +220,7 @@ def waits(record: Record, rules: Rules) -> Iterator[Wait]:
 def check(record: Record, left: Left, rules: Rules) -> list[Breach]:
     """Return every breach of I1 to I7; I8 is of a process, and seen when it is stopped."""
     breaches: list[Breach] = []
-    for invariant in (no_loss, no_phantom, fence, exclusion, progress, attempts, conservation):
+    for invariant in (no_loss, no_phantom, fence, exclusion, progress, patience, attempts, conservation):
         breaches += invariant(record, left, rules)
     return breaches
 
@@ -243,7 +253,7 @@ def no_loss(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     failed = set(left.failed)
     for job, events in record.of_job.items():
         if any(event.what is What.PUSHED for event in events):
-            done = any(event.what is What.ENDED and not event.note for event in events)
+            done = any(_well(delivery) for delivery in record.deliveries[job])
             if not done and job not in failed:
                 yield Breach("I1", job, "was pushed, and has neither run to its end nor failed")
 
@@ -251,12 +261,16 @@ def no_loss(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 def no_phantom(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     """I2: what ran, and what is left, was pushed."""
     meant = {event.job for event in record.events if event.what is What.PUSHING}
-    for job in {*record.deliveries, *left.jobs, *left.failed} - meant:
+    refused = {event.job for event in record.events if event.what is What.DUPLICATE}
+    there = {*record.deliveries, *left.jobs, *left.failed}
+    for job in there - meant:
         yield Breach("I2", job, "was never pushed")
     again = {event.job for event in record.events if event.what is What.PUSHED and event.note}
     for job in record.deliveries.keys() - again:
         if (times := len(record.rows(job))) > 1:  # else its first row may have been done before it was pushed again
             yield Breach("I2", job, f"was stored {times} times, though no push of it had an unknown outcome")
+    for job in there & refused:
+        yield Breach("I2", job, "is there, although its push was refused as that of a duplicate")
 
 
 def fence(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
@@ -276,17 +290,15 @@ def fence(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 
 
 def exclusion(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
-    """I4: no two deliveries of a job run at once, unless the first one's process was silent for its lease."""
+    """I4: nobody gets a job while another runs it, unless that one's process was silent for its lease."""
     for job, several in record.deliveries.items():
-        begun = [each for each in several if each.began is not None]
-        for first, second in pairwise(begun):
-            assert second.began is not None
-            at = second.began.at
-            if first.over <= at or rules.overlap:
+        for first, second in pairwise(several):
+            at = second.claimed.at
+            if first.began is None or first.over <= at or rules.overlap:
                 continue
             pid = first.claimed.pid
             if record.silent_for(pid, first.claimed.at, at) < 0.9 * rules.lease:
-                yield Breach("I4", job, f"began again while process {pid}, which was not silent, ran it")
+                yield Breach("I4", job, f"was claimed again while process {pid}, which was not silent, ran it")
 
 
 def progress(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
@@ -297,15 +309,35 @@ def progress(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
                 yield Breach("I5", job, f"waited {seconds:.1f} s to be claimed; {allowed:.1f} s are allowed")
 
 
+def patience(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
+    """I5 again: what was put back with a delay is not claimed before that is over. It begins when the handler has ended."""
+    for job, several in record.deliveries.items():
+        for first, second in pairwise(several):
+            if first.ended is None or first.settled is None or first.settled.what not in (What.RETRIED, What.RELEASED):
+                continue
+            early = first.ended.at + float(first.settled.note) - second.claimed.at
+            if early > CLOCKS and second.claimed.at > first.ended.at:
+                yield Breach("I5", job, f"was claimed {early:.3f} s before it was due again")
+
+
 def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
-    """I6: no handler runs in an attempt beyond the last, each delivery but a released one counts, and a job fails once."""
+    """I6: no handler runs in an attempt beyond the last, each delivery but a released one counts, and a job fails once.
+
+    What is not delivered does not count, unless a process died, or was cut off, that may have had it.
+    """
     for job, row in [(name, row) for name in record.deliveries for row in record.rows(name)]:
         seen: list[int] = []
+        before, since = 0, 0.0
         for delivery in row:
             number = delivery.claimed.attempts
             if delivery.began is not None and number > rules.max_retry:
                 yield Breach("I6", job, f"ran in attempt {number} of {rules.max_retry}")
-            if delivery.settled is None or delivery.settled.what is not What.RELEASED:
+            if number > before + 1 and not record.fell_out(since, delivery.claimed.at + rules.longest):
+                yield Breach("I6", job, f"came in attempt {number} after {before}, though nobody can have had it")
+            before, since = max(before, number), delivery.claimed.at
+            if delivery.settled is not None and delivery.settled.what is What.RELEASED:
+                before = number - 1
+            else:
                 seen.append(number)
         if len(set(seen)) != len(seen):
             yield Breach("I6", job, f"attempts were counted {seen}")
@@ -314,7 +346,10 @@ def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 
 
 def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
-    """I7: what was pushed is done, failed or waiting, and only one of them; the counters agree."""
+    """I7: what was pushed is done, failed or waiting, and only one of them; the counters agree.
+
+    Of what no worker has taken off one may have died before it could say so.
+    """
     failed, waiting = set(left.failed), set(left.jobs)
     for job, several in record.deliveries.items():
         done = any(each.settled and each.settled.what is What.PROCESSED for each in several)
@@ -323,9 +358,17 @@ def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
         ]
         if len(places) > 1:
             yield Breach("I7", job, f"is {' and '.join(places)}")
+        ended = [each for each in several if each.ended is not None]
+        if not places and any(_well(each) for each in ended) and all(each.settled for each in ended):
+            yield Breach("I7", job, "is gone, and no worker was told that it has taken it off")
     if rules.counted:
         pushed = len({event.job for event in record.events if event.what is What.PUSHED})
         expected = {"pushed": pushed, "processed": pushed - len(failed), "failed": len(failed)}
         counted = {name: left.totals.get(name, 0) for name in expected}
         if counted != expected:
             yield Breach("I7", "", f"the counters say {counted} where it was {expected}")
+
+
+def _well(delivery: Delivery) -> bool:
+    """Tell whether its handler has run to its end."""
+    return delivery.ended is not None and not delivery.ended.note

@@ -16,6 +16,7 @@ class What(StrEnum):
 
     PUSHING = "pushing"
     PUSHED = "pushed"
+    DUPLICATE = "duplicate"  # a push was refused, because its id is taken
     CLAIMED = "claimed"
     BEGAN = "began"
     ENDED = "ended"  # the handler; noted with what it raised

@@ -20,7 +20,17 @@ from typing import Any
 
 import msgspec
 
-from lagoqueue import DriverError, Job, Observer, OutcomeUnknown, Worker, current_job, dispatch, run_until_signal
+from lagoqueue import (
+    DriverError,
+    DuplicateJob,
+    Job,
+    Observer,
+    OutcomeUnknown,
+    Worker,
+    current_job,
+    dispatch,
+    run_until_signal,
+)
 from lagoqueue_sql import SQLQueue
 from tests.faults.journal import Journal, What
 from tests.faults.payloads import Errand, ThreadErrand, run, run_in_thread
@@ -147,6 +157,9 @@ async def push(queue: SQLQueue, journal: Journal, settings: Producing, number: i
         except DriverError as error:
             unknown = unknown or isinstance(error, OutcomeUnknown)
             await asyncio.sleep(AGAIN)
+        except DuplicateJob:
+            journal.note(What.DUPLICATE, job=job)
+            return
         else:
             journal.note(What.PUSHED, job=job, note="again" if unknown else "")
             return
