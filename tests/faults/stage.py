@@ -265,7 +265,7 @@ class Stage:
     def stop(self, *processes: Process, number: signal.Signals = signal.SIGTERM, within: float | None = None) -> None:
         """Ask workers to end, and see that they do so, and well, within their grace and two seconds (I8)."""
         for process in processes:
-            self.until(lambda process=process: self._has_started(process), "the worker has not started")  # type: ignore[misc]
+            self.until(lambda process=process: self.has_started(process), "the worker has not started")  # type: ignore[misc]
         within = GRACE + ENDING if within is None else within
         began = time.monotonic()
         for process in processes:
@@ -420,7 +420,7 @@ def play(
     """
     with Stage(scenario, database, seed, folder, environment=environment) as stage:
         workers = [stage.start_worker(wait=False) for _ in range(scenario.load.workers)]
-        stage.until(lambda: all(map(stage._has_started, workers)), "the workers have not started")  # so each gets jobs
+        stage.until(lambda: all(map(stage.has_started, workers)), "the workers have not started")  # so each gets jobs
         stage.start_producer()
         stage.until(lambda: stage.count(What.PUSHED) > 0, "nothing was pushed")
         scenario.fault(stage)
