@@ -30,7 +30,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import decode_source, find_spec
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 VARIABLE = "LAGOQUEUE_FAILPOINTS"
 PACKAGES = ("lagoqueue", "lagoqueue_sql")
@@ -103,10 +103,11 @@ def install(text: str | None = None, *, error: Callable[[str], BaseException] = 
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         raise FailpointError("failpoints are installed in this process already")
     for name in sys.modules:
-        if _is_ours(name):
+        if name.partition(".")[0] in PACKAGES:
             raise FailpointError(f"failpoints must be installed before {name} is imported")
-    failpoints = Failpoints(parse(os.environ.get(VARIABLE, "") if text is None else text, places()), error)
-    sys.meta_path.insert(0, _Finder(failpoints.reach))
+    found = places()
+    failpoints = Failpoints(parse(os.environ.get(VARIABLE, "") if text is None else text, found), error)
+    sys.meta_path.insert(0, _Finder({place.module for each in found.values() for place in each}, failpoints.reach))
     return failpoints
 
 
@@ -162,6 +163,8 @@ def marks(source: str, module: str) -> list[tuple[str, int]]:
         FailpointError: A comment is meant to be one, but is not written as one.
     """
     found: list[tuple[str, int]] = []
+    if not _LIKE_A_MARK.search(source):  # as in most, and a line at a time is slow
+        return found
     for number, line in enumerate(source.split("\n"), 1):
         if match := _MARK.fullmatch(line):
             found.append((match[2], number))
@@ -178,30 +181,25 @@ def compiled_in(source: str) -> str:
 # --- The import hook ------------------------------------------------------------------------------
 
 
-def _is_ours(module: str) -> bool:
-    return module.partition(".")[0] in PACKAGES
-
-
 class _Finder(MetaPathFinder):
-    """Finds lagoqueue's modules where all other finders do, and loads those that have failpoints.
+    """Finds the modules that have failpoints where all other finders do, and has them loaded by a `Loader`.
 
     So it does not matter how they were installed: as files in site-packages, or editable by a path or a finder.
     """
 
-    def __init__(self, reach: Callable[[str], None]) -> None:
+    def __init__(self, modules: Collection[str], reach: Callable[[str], None]) -> None:
+        self._modules = modules
         self._reach = reach
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if not _is_ours(fullname):
+        if fullname not in self._modules:
             return None
         others = [finder for finder in sys.meta_path if finder is not self]
         spec = next(filter(None, (finder.find_spec(fullname, path, target) for finder in others)), None)
-        if spec is not None and isinstance(spec.loader, SourceFileLoader):  # not of a compiled module
-            loader = Loader(fullname, spec.loader.path, self._reach)
-            if _MARK.search(decode_source(loader.get_data(loader.path))):
-                spec.loader = loader
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = Loader(fullname, spec.loader.path, self._reach)
         return spec
 
 
@@ -219,8 +217,4 @@ class Loader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         """Compile the source. The inherited one would read and write bytecode."""
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
-
-    def source_to_code(self, data: Any, path: Any, **options: Any) -> CodeType:
-        code: CodeType = super().source_to_code(compiled_in(decode_source(data)), path, **options)
-        return code
+        return self.source_to_code(compiled_in(decode_source(self.get_data(path))), path)

@@ -89,6 +89,7 @@ class Exchange:
 
     def end(self, delivery: Delivery) -> None:
         """Settle a delivery as its settlement says, and report it. Its handler may have done the first."""
+        # failpoint: after_run
         if delivery.settlement is not None:
             self._ended.append(delivery)
             if self._something is not None and len(self._ended) >= self._enough:
@@ -222,6 +223,7 @@ class Exchange:
 
     def _received(self, jobs: list[Job]) -> None:
         if jobs:
+            # failpoint: after_claim
             self._arrived(hold(jobs, self.held))
 
     async def _sleep(self) -> None:

@@ -50,8 +50,10 @@ class KeeperThread:
     def _beat(self) -> None:
         jobs = self._held()
         try:
+            # failpoint: before_beat
             for job in self._keeper.beat(jobs):
                 self._lost(job)
+            # failpoint: after_beat
         except Exception as error:
             if (now := time.monotonic()) >= self._log_from:
                 self._log_from = now + _LOG_EVERY

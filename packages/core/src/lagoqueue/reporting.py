@@ -32,6 +32,7 @@ class Reporter:
 
     def started(self, job: Job) -> None:
         """Tell that a handler is about to run."""
+        # failpoint: before_run
         notify(self.observers, "started", job)
 
     def report(self, batch: Iterable[Delivery], lost: Collection[Delivery] = ()) -> None:

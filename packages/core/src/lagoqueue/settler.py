@@ -49,6 +49,7 @@ class Settler:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)
             try:
+                # failpoint: before_settle
                 lost = await self._queue.settle(ends)
             except QueueClosed:
                 self._drop(batch, "the queue was closed")
@@ -64,6 +65,7 @@ class Settler:
     async def turn(self, batch: list[Delivery], room: int) -> list[Job]:
         """Settle a batch and claim up to `room` jobs in one step; when that fails, settle it without."""
         try:
+            # failpoint: before_turn
             jobs, lost = await self._queue.turn(settlements(batch), room)
         except QueueClosed:
             self._drop(batch, "the queue was closed")
@@ -77,6 +79,7 @@ class Settler:
         return []
 
     def _settled(self, batch: list[Delivery], jobs: list[Job]) -> None:
+        # failpoint: after_settle
         lost: list[Delivery] = []
         if jobs:  # by receipt too: a batch may hold a lost delivery of a job and the one that followed it
             keys = {(job.id, job.receipt) for job in jobs}

@@ -233,11 +233,13 @@ async def in_coroutine(queue: SQLQueue, job: Job, given: Any) -> AsyncIterator[A
             yield target if given is None else given
             with completing(job):
                 await target.run_sync(lambda sync: end(queue, job, sync, transaction))
+                # failpoint: inside_completing
                 cancelled = await _outlast(target.commit())
         except BaseException:
             with suppress(Exception):  # the first error tells more
                 await target.rollback()
             raise
+        # failpoint: after_completing
         _count(queue, job)
         if cancelled is not None:
             raise cancelled
@@ -255,11 +257,13 @@ def in_thread(queue: SQLQueue, job: Job, given: Any) -> Iterator[Any]:
             yield target if given is None else given
             with completing(job):
                 end(queue, job, target, transaction)
+                # failpoint: inside_completing_sync
                 target.commit()
         except BaseException:
             with suppress(Exception):
                 target.rollback()
             raise
+        # failpoint: after_completing_sync
         _count(queue, job)
 
 

@@ -64,6 +64,7 @@ def retry(database: Database, link: Link, sql: Statements, job_id: str, *, now: 
     failed = _get(link, sql, job_id).job
     if link.count(sql.forget, {"id": job_id}) == 0:
         raise FailedJobNotFound(job_id)
+    # failpoint: inside_retry
     job = Job(failed.id, failed.name, failed.payload, 0, None, failed.queue, failed.priority, failed.headers)
     if database.push(link, sql, [job_row(job, None, now=now)]) == 0:
         raise DuplicateJob(job_id)

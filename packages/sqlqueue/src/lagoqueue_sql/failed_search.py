@@ -208,6 +208,7 @@ class Batch:
                 back
             ):
                 raise IdTaken
+            # failpoint: inside_retry_many
             _drop(link, sql, back)
         skipped = [row[0] for row in rows if row[3] is not None]
         return BulkResult(len(back), skipped, onward), back

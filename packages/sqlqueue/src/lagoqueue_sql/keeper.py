@@ -126,6 +126,7 @@ class SQLKeeper(Keeper):
         def bury(link: Link) -> Sequence[Row]:
             if link.count(self._sql.strike, silent | {"id": worker}) == 0:
                 return ()  # it has beaten again, or another was faster
+            # failpoint: inside_strike
             return self._database.release_orphans(link, self._sql, {"id": worker, "now": self._now()})
 
         self._freed(self._store.run(bury, Mode.ATOMIC))

@@ -67,7 +67,9 @@ class Pusher:
         def insert(link: Link) -> int:
             return push_many(self._database, link, self._sql, jobs, delay, self._now(), exist_ok=exist_ok)
 
+        # failpoint: before_push_many
         stored = store.run(insert, self._database.push_mode)
+        # failpoint: after_push_many
         self._chores.counts.pushed(job.queue for job in jobs[:stored])
         timed = delay is None
         levels = {(job.queue, job.priority, job.available_at if timed else None) for job in jobs}
@@ -82,8 +84,10 @@ class Pusher:
     def push_together(self, store: Store, pushes: Sequence[Push]) -> list[bool | Exception]:
         """Insert what several callers push at the same time; return for each whether it was new, or its error."""
         outcomes: list[bool | Exception] = []
+        # failpoint: before_push
         for portion in _portions(pushes):
             outcomes += [self._push_one(store, *portion)] if len(portion) == 1 else self._push_each(store, portion)
+        # failpoint: after_push
         return outcomes
 
     def _push_one(self, store: Store, push: Push) -> bool | Exception:

@@ -141,6 +141,7 @@ def _bury(database: Database, link: Link, sql: Statements, fails: dict[Key, Fail
     """Move jobs to the failed jobs, as the store knows them."""
     batch = as_json(list(fails))
     rows = database.held(link, sql, sql.bury, {"batch": batch, "now": now})
+    # failpoint: inside_burial
     columns = COLUMNS.split(", ")
     record(
         link,

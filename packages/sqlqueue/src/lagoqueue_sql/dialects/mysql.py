@@ -379,12 +379,14 @@ def transaction(link: Link) -> Iterator[None]:
     link.run("BEGIN")
     try:
         yield
+        # failpoint: before_commit
         link.run("COMMIT")
     except BaseException:
         if link.connection.open:
             with suppress(pymysql.Error):
                 link.run("ROLLBACK")
         raise
+    # failpoint: after_commit
 
 
 def check_version(version: str) -> None:

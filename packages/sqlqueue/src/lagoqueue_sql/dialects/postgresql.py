@@ -184,6 +184,7 @@ class PostgreSQL(Database):
         link.connection.execute(self._begin, prepare=False)
         try:
             result = function(link)
+            # failpoint: before_commit
             link.run("COMMIT")
         except BaseException:
             if not link.connection.broken:
@@ -192,6 +193,7 @@ class PostgreSQL(Database):
                 if isinstance(link, PlannedLink):
                     link.fixed = False  # it may have been this transaction that did it
             raise
+        # failpoint: after_commit
         return result
 
     def close(self, link: Link) -> None:

@@ -97,11 +97,13 @@ class SQLite(Database):
         link.run("BEGIN IMMEDIATE")
         try:
             result = function(link)
+            # failpoint: before_commit
             link.run("COMMIT")
         except BaseException:
             if link.connection.in_transaction:  # some errors have rolled back by themselves
                 link.run("ROLLBACK")
             raise
+        # failpoint: after_commit
         return result
 
     def close(self, link: Link) -> None:
