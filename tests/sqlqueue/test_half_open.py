@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from lagoqueue import DriverError, Job, OutcomeUnknown, QueueEmpty
+from lagoqueue import DriverError, Job, OutcomeUnknown, QueueEmpty, ReservationLost
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
 from tests.proxy import Proxy
@@ -132,6 +132,26 @@ async def test_a_settlement_whose_answer_was_lost_counts(
     counted = {"ack": "processed", "nack": "retried", "fail": "failed"}
     nothing = {"pushed": 1, "processed": 0, "failed": 0, "retried": 0}
     assert totals(database_url) == (nothing | {counted[action]: 1} if action in counted else nothing)
+
+
+@pytest.mark.parametrize("action", ["ack", "fail"])
+async def test_a_settlement_that_was_not_answered_for_so_long_that_another_had_the_job_is_lost(
+    database_url: str, proxied: str, proxy: Proxy, action: str
+) -> None:
+    settings = {"timeout": TIMEOUT, "visibility_timeout": 2 * TIMEOUT}
+    async with connect(database_url, **settings) as other, connect(proxied, **settings) as queue:
+        await other.setup()
+        await other.push(Job("the-job", "Example", b"{}"))
+        job = await queue.pop()
+        await asyncio.to_thread(proxy.half_open)
+        with pytest.raises(DriverError):
+            await getattr(queue, action)(job)
+        await other.ack(await other.pop(PATIENCE))  # once the reservation has expired
+        await asyncio.to_thread(proxy.restore)
+        with pytest.raises(ReservationLost):
+            await getattr(queue, action)(job)
+        assert await other.failed_jobs.count() == 0
+    assert totals(database_url) == {"pushed": 1, "processed": 1, "failed": 0, "retried": 0}
 
 
 async def test_jobs_whose_claim_was_not_answered_come_back_at_once(

@@ -72,7 +72,8 @@ class Operations:
         self.keepers: list[SQLKeeper] = []
         self._enrolled: set[str] = set()
         self._lost_tokens: set[str] = set()  # of claims whose answer was lost
-        self._unsure: set[Key] = set()  # settlements whose answer was lost
+        self._sure_for = visibility_timeout / 2
+        self._unsure: dict[Key, float] = {}  # settlements whose answer was lost, and when they were first tried
 
     # --- Arrivals ------------------------------------------------------------------------------------
 
@@ -145,7 +146,8 @@ class Operations:
     ) -> Turned:
         """Settle and claim, after giving back what claims reserved whose answer was lost."""
         token = new_token()
-        endings = Endings(settlements, self._unsure)
+        endings = Endings(settlements, self._unsure, self._is_recent)
+        began = self._clock.monotonic()
         sweep = self._claimer.sweep_is_due()
         several = not endings.only_acks or (sweep and bool(endings.acks))
 
@@ -163,10 +165,10 @@ class Operations:
             turned = store.run(turn, Mode.ATOMIC if several else self._database.claim_mode)
         except OutcomeUnknown:
             self._lost_tokens.add(token)
-            self._unsure.update(endings.keys)
+            self._doubt(endings, began)
             raise
         self._lost_tokens.clear()
-        self._unsure.difference_update(endings.keys)
+        self._know(endings)
         return turned
 
     def give_back(self, link: Link, found: Claim) -> None:
@@ -191,16 +193,32 @@ class Operations:
         return lost
 
     def _settle_once(self, store: Store, settlements: Sequence[Settlement]) -> list[Settlement]:
-        endings = Endings(settlements, self._unsure)
+        endings = Endings(settlements, self._unsure, self._is_recent)
+        began = self._clock.monotonic()
         try:
             lost = store.run(
                 lambda link: settle(self._database, link, self._sql, endings, now=self._now()), endings.mode
             )
         except OutcomeUnknown:
-            self._unsure.update(endings.keys)
+            self._doubt(endings, began)
             raise
-        self._unsure.difference_update(endings.keys)
+        self._know(endings)
         return lost
+
+    def _is_recent(self, key: Key) -> bool:
+        """Whether a settlement was first tried so lately that nobody else can have had the job since.
+
+        A worker that beats has more than half of the visibility timeout ahead of it.
+        """
+        return self._clock.monotonic() - self._unsure[key] < self._sure_for
+
+    def _doubt(self, endings: Endings, began: float) -> None:
+        for key in endings.keys:
+            self._unsure.setdefault(key, began)
+
+    def _know(self, endings: Endings) -> None:
+        for key in self._unsure.keys() & endings.keys if self._unsure else ():
+            del self._unsure[key]
 
     def _settled(self, store: Store, settlements: Sequence[Settlement], lost: Sequence[Settlement]) -> None:
         """Count what was settled, and wake who waits for what was put back."""

@@ -7,7 +7,7 @@ receipt proves one reservation and no other, and settling finds its rows by prim
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from lagoqueue._time import to_seconds
@@ -29,12 +29,18 @@ class Endings:
     Args:
         settlements: What to do.
         unsure: Reservations that were settled before, when the connection was lost before the answer came.
+        is_recent: Whether that was so lately that nobody else can have had the job since.
 
     Attributes:
         acks: The reservations to end because the job is done.
     """
 
-    def __init__(self, settlements: Sequence[Settlement], unsure: Collection[Key] = ()) -> None:
+    def __init__(
+        self,
+        settlements: Sequence[Settlement],
+        unsure: Collection[Key] = (),
+        is_recent: Callable[[Key], bool] = lambda key: False,
+    ) -> None:
         self._settlements = settlements
         keys = [key_of(each.job) for each in settlements]
         self._first = dict(zip(keys, settlements, strict=True))
@@ -43,6 +49,7 @@ class Endings:
         self._others = {key: each for key, each in self._first.items() if each.action != "ack"}
         self.acks = [key for key in self._first if key not in self._others] if self._others else list(self._first)
         self._unsure = self._first.keys() & unsure if unsure else ()
+        self._is_recent = is_recent
 
     @property
     def keys(self) -> Collection[Key]:
@@ -86,7 +93,18 @@ class Endings:
         return self._done_before(link, sql, [key for key in self.acks if key not in held]) if self._unsure else set()
 
     def _done_before(self, link: Link, sql: Statements, keys: Iterable[Key]) -> set[Key]:
-        return {key for key in keys if key in self._unsure and _was_done(link, sql, key, self._first[key])}
+        return {key for key in keys if key in self._unsure and self._was_done(link, sql, key)}
+
+    def _was_done(self, link: Link, sql: Statements, key: Key) -> bool:
+        """Tell whether the first try of a settlement went through, though its answer never came.
+
+        A row that lies there with our receipt was put back by that try. One that is gone was removed by it, unless the
+        reservation may have expired since: then somebody else may have removed it, and it counts as lost.
+        """
+        rows = link.rows(sql.outcome, {"seq": key.seq, "id": key.id})
+        if self._first[key].action in ("ack", "fail"):
+            return not rows and self._is_recent(key)
+        return bool(rows) and rows[0][0] == key.token and rows[0][1] is None
 
     def lost(self, held: Collection[Key]) -> list[Settlement]:
         """Return those whose reservation was gone; the second settlement of one finds it gone as well."""
@@ -150,15 +168,3 @@ def _bury(database: Database, link: Link, sql: Statements, fails: dict[Key, Fail
         now=now,
     )
     return {Key(row[0], row[1], row[2]) for row in rows}
-
-
-def _was_done(link: Link, sql: Statements, key: Key, settlement: Settlement) -> bool:
-    """Tell whether the first try of a settlement went through, though its answer never came.
-
-    Nobody else can have taken the job in the meantime unless the reservation expired in it, so a row
-    that is gone was removed by that try, and one that lies there with our receipt was put back by it.
-    """
-    rows = link.rows(sql.outcome, {"seq": key.seq, "id": key.id})
-    if settlement.action in ("ack", "fail"):
-        return not rows
-    return bool(rows) and rows[0][0] == key.token and rows[0][1] is None
