@@ -288,7 +288,9 @@ class PostgreSQL(Server):
     def end_sessions(self, url: str, which: str = "true") -> int:
         """End the connections to a database, or some of them, by a condition on `pg_stat_activity`."""
         name = _database_of(url)
-        return len(self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND {which}"))
+        return len(
+            self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND {which}")
+        )
 
     @property
     def _pid_file(self) -> Path:

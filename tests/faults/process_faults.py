@@ -10,7 +10,7 @@ from typing import Any
 from tests.faults.checker import SETTLED, Breach, Record
 from tests.faults.journal import What
 from tests.faults.scenario import Load, Scenario
-from tests.faults.stage import GRACE, Process, Stage
+from tests.faults.stage import ENDING, GRACE, Process, Stage
 
 # --- Killed ---------------------------------------------------------------------------------------
 
@@ -43,7 +43,12 @@ def dies_at(failpoint: str, load: Load | None = None, failed: tuple[int, ...] = 
                 stage.note_end(worker)
             stage.start_worker()
 
-    return Scenario(f"killed {failpoint.replace('_', ' ')}", fault, load=load or Load(jobs=100), failed=failed)
+    return Scenario(
+        f"killed {failpoint.replace('_', ' ')}",
+        fault,
+        load=load or Load(jobs=100, worker={"max_retry": 8}),
+        failed=failed,
+    )
 
 
 def is_dead(worker: Process) -> bool:
@@ -134,7 +139,7 @@ def end_and_insist(stage: Stage) -> None:
     stage.until(lambda: holds(stage, stage.running[0]) > 0, "it has nothing in hand")
     stage.running[0].popen.send_signal(signal.SIGTERM)
     stage.go_on_for(0.1)
-    end_and_replace(stage, number=signal.SIGINT, within=2.0)
+    end_and_replace(stage, number=signal.SIGINT, within=GRACE + ENDING)
 
 
 def drain_for_long(stage: Stage) -> None:
@@ -157,7 +162,7 @@ SCENARIOS = (
     Scenario("all killed at once", kill_all, load=Load(seconds=0.05)),
     dies_at("after_claim"),
     dies_at("after_run"),
-    dies_at("before_settle"),
+    dies_at("before_turn"),
     dies_at("after_settle"),
     dies_at(
         "inside_burial",
@@ -174,7 +179,9 @@ SCENARIOS = (
     Scenario(
         "told to end, jobs outlast the grace", end_with_a_backlog, load=Load(jobs=16, seconds=GRACE + 3), waiting=True
     ),
-    Scenario("told to end twice", end_and_insist, load=Load(jobs=16, seconds=2.0), waiting=True),
+    Scenario(
+        "told to end twice", end_and_insist, load=Load(jobs=16, seconds=8.0, worker={"grace": 20.0}), waiting=True
+    ),
     Scenario(
         "drains for longer than the lease",
         drain_for_long,
