@@ -10,10 +10,11 @@ import sys
 import time
 import unittest
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import NullPool, create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 import run_folder
 import servers
@@ -63,6 +64,23 @@ def test_two_databases_of_mariadb_are_separate(mariadb: servers.MariaDB, mariadb
     assert mariadb.sql("SHOW TABLES", database_of(mariadb_url)) == [("t",)]
     assert mariadb.sql("SHOW TABLES", database_of(other)) == []
     mariadb.drop_database(other)
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_user_must_give_the_password_and_may_nothing(request: pytest.FixtureRequest, kind: str) -> None:
+    server: servers.Server = request.getfixturevalue(kind)
+    password = "it's \\ \u20ac 100%"
+    url = make_url(server.url("information_schema" if kind == "mariadb" else "postgres"))
+    url = url.set(username=server.create_user(password))
+    for wrong in (None, "", "it's"):
+        with pytest.raises(OperationalError):
+            create_engine(url.set(password=wrong), poolclass=NullPool).connect()
+    given: Any = password.encode() if kind == "mariadb" else password  # PyMySQL writes text in Latin-1
+    engine = create_engine(url, poolclass=NullPool, connect_args={"password": given})
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT CURRENT_USER")).partition("@")[0] == url.username
+        with pytest.raises(DBAPIError, match="denied"):
+            connection.execute(text("CREATE TABLE t (a int)"))
 
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])

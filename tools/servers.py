@@ -203,6 +203,17 @@ class Server(ABC):
     def end_sessions(self, url: str) -> int:
         """End the connections to a database, in the middle of whatever they do; return how many there were."""
 
+    def create_user(self, password: str) -> str:
+        """Make a user under a random name, who may nothing and has to give the password; return the name."""
+        name = f"user_{secrets.token_hex(6)}"
+        quoted = password.replace("\\", "\\\\").replace("'", "''")
+        self._create_user(name, quoted)
+        return name
+
+    @abstractmethod
+    def _create_user(self, name: str, password: str) -> None:
+        """Make a user; the password is escaped as text within quotes, in which a backslash escapes."""
+
 
 # --- PostgreSQL -----------------------------------------------------------------------------------
 
@@ -233,6 +244,10 @@ def system_postgresql() -> Path | None:
 def _major(bin: Path) -> int:
     # "postgres (PostgreSQL) 18.4", and more after it with some packagers
     return int(_run([str(bin / "postgres"), "--version"]).split()[2].partition(".")[0])
+
+
+_WITH_PASSWORD = "with_password"
+"""The role of the users who have to give one."""
 
 
 class PostgreSQL(Server):
@@ -292,6 +307,12 @@ class PostgreSQL(Server):
             self.sql(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND {which}")
         )
 
+    def _create_user(self, name: str, password: str) -> None:
+        # Who is asked for a password stands in pg_hba.conf, as whoever is in this role.
+        exists = "EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL"
+        self.sql(f"DO $$ BEGIN CREATE ROLE {_WITH_PASSWORD}; {exists}; END $$")
+        self.sql(f"CREATE ROLE {name} LOGIN PASSWORD E'{password}' IN ROLE {_WITH_PASSWORD}")
+
     @property
     def _pid_file(self) -> Path:
         return self.data / "postmaster.pid"
@@ -317,6 +338,8 @@ class PostgreSQL(Server):
             settings += ["fsync = off", "full_page_writes = off", "synchronous_commit = off"]
         with (self.data / "postgresql.conf").open("a") as file:
             file.write("\n".join(["", *settings, ""]))
+        access = self.data / "pg_hba.conf"
+        access.write_text(f"host all +{_WITH_PASSWORD} 127.0.0.1/32 scram-sha-256\n{access.read_text()}")
 
     def _launch(self) -> None:
         try:
@@ -403,6 +426,9 @@ class MariaDB(Server):
         for (session,) in sessions:  # it may have ended by itself meanwhile
             self.sql(f"BEGIN NOT ATOMIC DECLARE CONTINUE HANDLER FOR 1094 BEGIN END; KILL {session}; END")
         return len(sessions)
+
+    def _create_user(self, name: str, password: str) -> None:
+        self.sql(f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY '{password}'")
 
     @property
     def _pid_file(self) -> Path:

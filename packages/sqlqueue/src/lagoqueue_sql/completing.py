@@ -129,7 +129,10 @@ class Engines:
             settings["connect_args"] = {key: value for key, value in arguments.items() if key != "autocommit"}
             settings["pool_pre_ping"] = True
         else:
-            settings["connect_args"] = dict(self._options.connect_args or {})
+            from lagoqueue_sql.dialects.mysql import MySQL  # which imports PyMySQL
+
+            assert isinstance(self._database, MySQL)
+            settings["connect_args"] = {**(self._options.connect_args or {}), **self._database.login}
             settings["isolation_level"] = "READ COMMITTED"  # as the queue's own connection has
             settings["pool_pre_ping"] = True
         return url, settings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
@@ -28,20 +29,42 @@ class Options(msgspec.Struct, frozen=True):
     busy_timeout: Seconds | None = None
     connect_args: Mapping[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        return "<Options>"  # what is passed to the driver's connect may hold a password
+
 
 def to_url(url_or_engine: str | sa.URL | sa.Engine | AsyncEngine) -> sa.URL:
-    """Return the URL that was given, or that of the engine."""
+    """Return the URL that was given, or that of the engine.
+
+    Raises:
+        InvalidValue: It is none of these, or part of a password has come to stand outside of it.
+    """
     if isinstance(url_or_engine, (sa.Engine, AsyncEngine)):
         return url_or_engine.url
-    if isinstance(url_or_engine, (str, sa.URL)):
-        try:
-            return sa.make_url(url_or_engine)
-        except (ArgumentError, ValueError):
-            raise InvalidValue(
-                "SQLQueue needs a SQLAlchemy URL such as postgresql://user@host/database or sqlite:///jobs.db; "
-                "this text is none"
-            ) from None
-    raise InvalidValue(f"SQLQueue needs a SQLAlchemy URL, Engine or AsyncEngine, not {type(url_or_engine).__name__}")
+    if isinstance(url_or_engine, sa.URL):
+        return url_or_engine
+    if not isinstance(url_or_engine, str):
+        raise InvalidValue(
+            f"SQLQueue needs a SQLAlchemy URL, Engine or AsyncEngine, not {type(url_or_engine).__name__}"
+        )
+    with suppress(ArgumentError, ValueError):
+        url = sa.make_url(url_or_engine)
+        _refuse_stray_at(url, url_or_engine)
+        return url
+    # Not while SQLAlchemy's error is handled, which may hold the text.
+    raise InvalidValue(
+        "SQLQueue needs a SQLAlchemy URL such as postgresql://user@host/database or sqlite:///jobs.db; "
+        "this text is none"
+    )
+
+
+def _refuse_stray_at(url: sa.URL, text: str) -> None:
+    """Refuse a password with an @ in it: the rest of it would be taken for the host, which messages name."""
+    in_database = url.database is not None and url.database.count("@") > text.count("%40")
+    if "@" in (url.host or "") or (in_database and url.get_backend_name() != "sqlite"):
+        raise InvalidValue(
+            "an @ in a URL ends user and password: within them, and in a database's name, write %40 for it, and %2F for a /"
+        )
 
 
 def to_database(url: sa.URL, options: Options) -> Database:

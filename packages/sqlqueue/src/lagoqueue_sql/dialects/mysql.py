@@ -110,6 +110,9 @@ class MySQL(Database):
     """One database of a server, and the settings under which connections to it are opened.
 
     An operation of several statements makes its own transaction unless it is called in one.
+
+    Attributes:
+        login: What to pass to any driver's connect in place of what the URL or the user says.
     """
 
     placeholders: ClassVar[Placeholders] = "pyformat"
@@ -139,6 +142,8 @@ class MySQL(Database):
             "conv": _CONVERSIONS,
             "cursorclass": pymysql.cursors.Cursor,
         }
+        self.login = _login(self._arguments)
+        self._arguments |= self.login
         # The count of an UPDATE is of the rows that it found, as in every other database and under SQLAlchemy.
         self._arguments["client_flag"] = self._arguments.get("client_flag", 0) | CLIENT.FOUND_ROWS
         # A server gives up waiting before the driver gives up the server: then it is known that nothing was done.
@@ -169,7 +174,9 @@ class MySQL(Database):
         try:
             connection = Connection(**self._arguments | arguments)
         except RuntimeError as error:  # of the package cryptography, without TLS
-            raise DriverError(f"cannot log in to {self._name}: {error}") from error
+            raise DriverError(f"cannot log in to {self._name}: {error}") from error.with_traceback(None)
+        except pymysql.Error as error:
+            raise error.with_traceback(None)  # noqa: B904 - the driver's frames hold the password, and some logs show frames
         try:
             link = Link(connection)
             ((version, max_packet),) = link.rows("SELECT VERSION(), @@max_allowed_packet", {})
@@ -405,6 +412,16 @@ def too_large(size: int, limit: int) -> Exception:
     return pymysql.OperationalError(  # type: ignore[no-any-return]
         _TOO_LARGE, f"{size} bytes, and its max_allowed_packet lets {limit} through"
     )
+
+
+def _login(arguments: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return a password as the server has it, where the drivers would not send it so.
+
+    They write it in Latin-1, which is another one as soon as it has an umlaut, and raise an error that shows all
+    of it where Latin-1 lacks a character.
+    """
+    passwords = {name: arguments.get(name) for name in ("password", "passwd")}
+    return {name: text.encode() for name, text in passwords.items() if isinstance(text, str) and not text.isascii()}
 
 
 def _where(keys: Collection[tuple[str, int, str]]) -> dict[str, Any]:

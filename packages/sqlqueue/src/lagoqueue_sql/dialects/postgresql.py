@@ -160,7 +160,10 @@ class PostgreSQL(Database):
         Raises:
             DriverError: The server is too old.
         """
-        connection = Connection.connect(**self.connect_arguments)
+        try:
+            connection = Connection.connect(**self.connect_arguments)
+        except psycopg.Error as error:
+            raise error.with_traceback(None)  # noqa: B904 - the driver's frames hold the password, and some logs show frames
         check_version(connection.info.server_version)
         connection.deadline = time.monotonic() + self._timeout
         return connection

@@ -228,6 +228,10 @@ def _file(url: sa.URL) -> str:
             f"SQLQueue needs a SQLite file, such as sqlite:///jobs.db, not the database {database!r}; "
             "for a queue in memory use lagoqueue.MemoryQueue"
         )
+    if url.username or url.password or url.host:
+        raise InvalidValue(
+            "SQLite has no users, passwords and hosts, and encrypts nothing: give the file alone, sqlite:///jobs.db"
+        )
     return str(Path(database).absolute())
 
 
