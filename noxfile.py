@@ -168,6 +168,19 @@ def closure(session: nox.Session) -> None:
     session.run("python", "tools/check_closure.py")
 
 
+@nox.session(requires=["dist"])
+def security(session: nox.Session) -> None:
+    """No advisory on what the three need, transitively; no code out of data; and what docs/security.md promises, without a server."""
+    site = str(Path(session.virtualenv.location) / "closure")
+    core, sql, board = built(session)
+    session.install(f"--target={site}", core, f"{sql}[mysql,aiosqlite,asyncmy]", board)
+    session.install(*group("security"))
+    session.run("python", "tools/audit.py", site)
+    session.run("python", "tools/check_data_only.py")
+    session.install(*built(session), *group("test"))
+    session.run("python", "-m", "pytest", "-m", "security and not slow and not server", "-n", "auto", *session.posargs)
+
+
 CROWDED = str(2 * (os.cpu_count() or 1))
 """Processes for tests that wait for a server or for time to pass more than they compute."""
 QUICK = ("-m", "not slow and not browser and not faults", "-n", "auto")

@@ -13,6 +13,8 @@ from lagoqueue_dashboard.guarding.access import Access, Viewer
 from lagoqueue_dashboard.guarding.loopback import is_loopback, is_loopback_name
 from tests.dashboard.small import Small, browse
 
+pytestmark = pytest.mark.security
+
 ROUTES = ["/admin/queues/", "/admin/queues", "/admin/queues/plain", "/admin/queues/static/abc/look.css"]
 
 

@@ -11,6 +11,8 @@ from tests.dashboard.routes import FORMS, QUERIES, gets, posts, rules
 from tests.dashboard.visits import MOUNT, Visitor, served
 from tests.dashboard.worlds import EVERY_WORLD, Plain, Welcome, World
 
+pytestmark = pytest.mark.security
+
 
 async def fill(world: World) -> None:
     """Have jobs in every state."""

@@ -12,6 +12,8 @@ from lagoqueue.errors import InvalidValue
 from lagoqueue_dashboard.guarding.access import Access, Viewer
 from tests.dashboard.small import Small, browse
 
+pytestmark = pytest.mark.security
+
 OLD, NEW, OTHER = "old-secret-of-the-app", "new-secret-of-the-app", "a-strangers-secret-key"
 FLUSH = "/admin/queues/failed/flush"
 

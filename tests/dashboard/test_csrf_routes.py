@@ -17,6 +17,8 @@ from tests.dashboard.test_crawl import fill
 from tests.dashboard.visits import SECRET, Visitor, by_header, served
 from tests.dashboard.worlds import DETAILED_WORLDS, World
 
+pytestmark = pytest.mark.security
+
 Send = Callable[[str, dict[str, Any]], Awaitable[httpx.Response]]
 Fault = Callable[[Visitor, Quart, pytest.MonkeyPatch], Awaitable[Send]]
 

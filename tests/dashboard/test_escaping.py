@@ -19,6 +19,8 @@ from tests.dashboard.hostile import TEXTS, Hostile
 from tests.dashboard.visits import MOUNT, Visitor, served
 from tests.dashboard.worlds import Plain, World
 
+pytestmark = pytest.mark.security
+
 TEMPLATES = sorted((Path(lagoqueue_dashboard.__file__).parent / "templates" / "lagoqueue_dashboard").glob("*.html"))
 
 

@@ -5,6 +5,8 @@ from quart import Response
 
 from tests.dashboard.small import Small, browse
 
+pytestmark = pytest.mark.security
+
 EXPECTED = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",

@@ -4,6 +4,8 @@ import pytest
 
 from tests.dashboard.small import Small, browse
 
+pytestmark = pytest.mark.security
+
 FLUSH = "/admin/queues/failed/flush"
 
 

@@ -27,6 +27,8 @@ from lagoqueue_dashboard.payload import (
 from tests.dashboard.visits import Visitor, served
 from tests.dashboard.worlds import DETAILED_WORLDS, World
 
+pytestmark = pytest.mark.security
+
 
 def shown(payload: bytes, redact: Any = redact_secrets) -> PayloadView:
     return show_payload(Job("j", "J", payload), redact)
