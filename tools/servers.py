@@ -21,7 +21,7 @@ import tempfile
 import time
 import unittest
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,12 +77,16 @@ class Server(ABC):
     Args:
         durable: Whether what was committed is on the disk. Without, it is faster, and a crash loses the last commits.
         at: The folder of a server that another process of the run has made; None makes one.
+
+    Attributes:
+        environment: What the server's environment has beside that of this process, from its next start on.
     """
 
     kind: ClassVar[str]
 
     def __init__(self, *, durable: bool = True, at: Path | None = None) -> None:
         self.durable = durable
+        self.environment: Mapping[str, str] = {}
         self.folder = at or Path(tempfile.mkdtemp(prefix=f"{self.kind}-", dir=run_folder()))
         self.folder.mkdir(exist_ok=True)
         self.data = self.folder / "data"
@@ -343,12 +347,14 @@ class PostgreSQL(Server):
 
     def _launch(self) -> None:
         try:
-            self._pg("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", f"{PATIENCE:g}", "start")
+            start = ("-D", str(self.data), "-l", str(self.log), "-w", "-t", f"{PATIENCE:g}", "start")
+            self._pg("pg_ctl", *start, environment=self.environment)
         except ServerFailed as error:
             raise self._failed(f"did not start\n{error}") from None
 
-    def _pg(self, program: str, *arguments: str) -> str:
-        return _run([str(self.bin / program), *arguments], cwd=self.folder, unprivileged=True)
+    def _pg(self, program: str, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
+        command = [str(self.bin / program), *arguments]
+        return _run(command, cwd=self.folder, unprivileged=True, environment=environment)
 
 
 def _give(path: Path) -> None:
@@ -464,7 +470,11 @@ class MariaDB(Server):
         # at once: the server itself does so late.
         script = 'log=$1 pid=$2; shift 2; "$@" >>"$log" 2>&1 & echo $! >"$pid"'
         command = [str(self._server), f"--defaults-file={self.folder / 'my.cnf'}", *_as_root()]
-        _run(["sh", "-c", script, "sh", str(self.log), str(self._pid_file), *command], new_session=True)
+        _run(
+            ["sh", "-c", script, "sh", str(self.log), str(self._pid_file), *command],
+            new_session=True,
+            environment=self.environment,
+        )
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if not self.running:
@@ -539,7 +549,12 @@ def _nobody() -> tuple[str, int]:
 
 
 def _run(
-    command: Sequence[str], *, cwd: Path | None = None, unprivileged: bool = False, new_session: bool = False
+    command: Sequence[str],
+    *,
+    cwd: Path | None = None,
+    unprivileged: bool = False,
+    new_session: bool = False,
+    environment: Mapping[str, str] | None = None,
 ) -> str:
     """Run a program to its end; return what it printed.
 
@@ -553,6 +568,7 @@ def _run(
             result = subprocess.run(
                 command,
                 cwd=cwd,
+                env={**os.environ, **(environment or {})},
                 user=user,
                 group=group,
                 extra_groups=None if user is None else [],

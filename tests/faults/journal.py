@@ -17,6 +17,7 @@ class What(StrEnum):
     PUSHING = "pushing"
     PUSHED = "pushed"
     DUPLICATE = "duplicate"  # a push was refused, because its id is taken
+    REFUSED = "refused"  # a push, which is tried again; noted with the error
     CLAIMED = "claimed"
     BEGAN = "began"
     ENDED = "ended"  # the handler; noted with what it raised
@@ -25,6 +26,7 @@ class What(StrEnum):
     RELEASED = "released"  # likewise
     FAILED = "failed"
     LOST = "lost"
+    CONFLICT = "conflict"  # with another transaction; noted with the database's own name for it
     STARTED = "started"  # a process
     KILLED = "killed"
     SILENCED = "silenced"  # stopped, or cut off, so that it cannot beat
@@ -46,6 +48,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         receipt: Of the delivery.
         attempts: Of the delivery.
         note: More.
+        clock: What that process's own clock showed, in seconds since the epoch.
     """
 
     at: float
@@ -55,6 +58,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     receipt: str = ""
     attempts: int = 0
     note: str = ""
+    clock: float = 0.0
 
     def __str__(self) -> str:
         parts = [f"{self.at:12.4f}", f"{self.what:<9}"]
@@ -74,7 +78,7 @@ class Journal:
     def note(
         self, what: What, *, pid: int = 0, job: str = "", receipt: str = "", attempts: int = 0, note: str = ""
     ) -> None:
-        event = Event(time.monotonic(), what, pid or os.getpid(), job, receipt, attempts, note)
+        event = Event(time.monotonic(), what, pid or os.getpid(), job, receipt, attempts, note, time.time())
         os.write(self._file, msgspec.json.encode(event) + b"\n")  # one write, so that nobody's line gets into another
 
     def close(self) -> None:

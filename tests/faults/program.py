@@ -29,9 +29,11 @@ from lagoqueue import (
     Worker,
     current_job,
     dispatch,
+    exponential,
     run_until_signal,
 )
 from lagoqueue_sql import SQLQueue
+from lagoqueue_sql.database import Trouble, own_error
 from tests.faults.journal import Journal, What
 from tests.faults.payloads import Errand, ThreadErrand, run, run_in_thread
 from tests.faults.settings import Producing, Working
@@ -84,9 +86,26 @@ class Noting(Observer):
         self._note(What.LOST, job)
 
 
+def note_conflicts(queue: SQLQueue, journal: Journal) -> None:
+    """Have each conflict with another transaction noted: the queue gets over them without a word."""
+    database = queue._database
+    trouble = database.trouble
+
+    def noting(error: Exception) -> Trouble:
+        found = trouble(error)
+        if found is Trouble.CONFLICT:
+            own = own_error(error)
+            journal.note(What.CONFLICT, note=getattr(own, "sqlite_errorname", type(own).__name__))
+        return found
+
+    database.trouble = noting  # type: ignore[method-assign]
+
+
 async def work(settings: Working) -> None:
     """Run jobs until told to stop."""
     journal = Journal(Path(settings.journal))
+    if isinstance(backoff := settings.worker.get("backoff"), list):
+        settings.worker["backoff"] = exponential(*backoff)
 
     def note(what: What, text: str = "") -> None:
         job = current_job()
@@ -94,9 +113,9 @@ async def work(settings: Working) -> None:
 
     async with Watched(settings.url, **settings.queue) as queue:
         queue.journal = journal
+        note_conflicts(queue, journal)
         worker = Worker(queue, observers=[Noting(journal)], **settings.worker)
 
-        @worker.handle(Errand)
         async def errand(payload: Errand) -> None:
             note(What.BEGAN)
             try:
@@ -106,7 +125,6 @@ async def work(settings: Working) -> None:
                 raise
             note(What.ENDED)
 
-        @worker.handle(ThreadErrand)
         def thread_errand(payload: ThreadErrand) -> None:
             note(What.BEGAN)
             try:
@@ -116,6 +134,10 @@ async def work(settings: Working) -> None:
                 raise
             note(What.ENDED)
 
+        if "Errand" in settings.names:
+            worker.handle(Errand, errand)
+        if "ThreadErrand" in settings.names:
+            worker.handle(ThreadErrand, thread_errand)
         # Once the loop runs, signals are heeded.
         asyncio.get_running_loop().call_soon(partial(journal.note, What.STARTED, note="worker"))
         await run_until_signal(worker)
@@ -129,6 +151,7 @@ async def produce(settings: Producing) -> None:
     journal.note(What.STARTED, note="producer")
     numbers = iter(range(settings.first, settings.first + settings.jobs))
     async with SQLQueue(settings.url, **settings.queue) as queue, asyncio.TaskGroup() as pushers:
+        note_conflicts(queue, journal)
 
         async def push_some() -> None:
             due = time.monotonic()
@@ -156,6 +179,7 @@ async def push(queue: SQLQueue, journal: Journal, settings: Producing, number: i
             await dispatch(queue, errand, id=job, delay=kind.delay or None, exist_ok=unknown)
         except DriverError as error:
             unknown = unknown or isinstance(error, OutcomeUnknown)
+            journal.note(What.REFUSED, job=job, note=f"{type(error).__name__}: {error}")
             await asyncio.sleep(AGAIN)
         except DuplicateJob:
             journal.note(What.DUPLICATE, job=job)

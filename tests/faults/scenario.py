@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tests.faults.settings import Kind
 
@@ -34,8 +34,9 @@ class Load:
         kills: How many processes are killed, where that is the fault.
         lease: Seconds of visibility timeout.
         poll: Seconds between two looks of an idle worker.
+        names: The payload types that the workers have handlers for.
         queue: More arguments of each process's `SQLQueue`.
-        worker: More arguments of each `Worker`.
+        worker: More arguments of each `Worker`; the backoff may be a list, of the arguments of `exponential`.
     """
 
     jobs: int = 60
@@ -49,6 +50,7 @@ class Load:
     kills: int = 0
     lease: float = 3.0
     poll: float = 0.5
+    names: tuple[str, ...] = ("Errand", "ThreadErrand")
     queue: Mapping[str, Any] = field(default_factory=dict)
     worker: Mapping[str, Any] = field(default_factory=dict)
 
@@ -63,7 +65,10 @@ class Scenario:
         databases: For which it means something.
         load: What goes on meanwhile.
         own_server: Whether it stops, or configures, the server.
+        disk: Megabytes of the disk that the database has to itself; 0 leaves it where it is. Takes a server of its own.
         proxied: Whether workers and producers go through a proxy.
+        clock: Whose clock it sets: the "application"'s, that is all processes', or the "store"'s, that is the server's, which
+            it then has to itself, or in SQLite the processes'.
         counted: Whether the counters must agree at the end.
         overlap: Whether deliveries of one job may overlap although nobody was silent.
         waiting: Whether jobs may have to wait for a free worker.
@@ -76,7 +81,9 @@ class Scenario:
     databases: tuple[str, ...] = ALL
     load: Load = Load()
     own_server: bool = False
+    disk: int = 0
     proxied: bool = False
+    clock: Literal["", "application", "store"] = ""
     counted: bool = False
     overlap: bool = False
     waiting: bool = False

@@ -8,10 +8,19 @@ import msgspec
 
 
 class Working(msgspec.Struct):
-    """A worker: its database, its journal, and the arguments of `SQLQueue` and `Worker`."""
+    """A worker.
+
+    Attributes:
+        url: Of the database.
+        journal: The file of the journal.
+        names: The payload types that it has handlers for.
+        queue: Arguments of `SQLQueue`.
+        worker: Arguments of `Worker`; the backoff may be a list, of the arguments of `exponential`.
+    """
 
     url: str
     journal: str
+    names: tuple[str, ...]
     queue: dict[str, Any]
     worker: dict[str, Any]
 

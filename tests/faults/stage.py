@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,12 +18,15 @@ import msgspec
 import sqlalchemy as sa
 
 import servers
-from lagoqueue_sql import SQLQueue
+from lagoqueue import Job, LagoqueueError
+from lagoqueue_sql import SQLQueue, SyncSQLQueue
 from tests.faults.checker import Breach, Left, Record, Rules, check
+from tests.faults.disk import Disk, under
 from tests.faults.forked import Forked
 from tests.faults.journal import Journal, Reader, What
 from tests.faults.scenario import ENDLESS, MARIADB, POSTGRESQL, SQLITE, Load, Scenario
 from tests.faults.settings import Kind, Producing, Working
+from tests.faults.wrong_clock import WrongClock
 from tests.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
@@ -125,6 +129,8 @@ class Stage:
         self._reader = Reader(folder / "journal")
         self._server: servers.PostgreSQL | servers.MariaDB | None = None
         self._proxy: Proxy | None = None
+        self._disk: Disk | None = None
+        self._clock: WrongClock | None = None
 
     # --- Setting the stage ------------------------------------------------------------------------
 
@@ -146,16 +152,29 @@ class Stage:
         self.journal.close()
 
     def _make_database(self) -> None:
+        if self.scenario.clock == "application" or (self.scenario.clock and self.database == SQLITE):
+            self._clock = WrongClock(self.folder / "clock")
+            self.environment |= self._clock.environment
         if self.database == SQLITE:
-            self.url = f"sqlite:///{self.folder / 'jobs.db'}"
+            folder = self.folder
+            if self.scenario.disk:
+                self._disk = self._stack.enter_context(Disk(self.folder / "disk", self.scenario.disk))
+                folder = self._disk.path
+            self.url = f"sqlite:///{folder / 'jobs.db'}"
         else:
             if self.scenario.own_server:
-                make = {POSTGRESQL: servers.PostgreSQL, MARIADB: servers.MariaDB}[self.database]
-                server = self._stack.enter_context(make())
+                server = {POSTGRESQL: servers.PostgreSQL, MARIADB: servers.MariaDB}[self.database]()
+                if self.scenario.clock == "store":
+                    self._clock = WrongClock(server.folder / "clock")
+                    server.environment = self._clock.environment
+                self._stack.enter_context(server)
             else:
                 server = {POSTGRESQL: servers.shared_postgresql, MARIADB: servers.shared_mariadb}[self.database]()
             self._server = server
             self.url = server.create_database()
+            if self.scenario.disk:
+                assert self.scenario.own_server, "other scenarios would go without their server"
+                self._disk = self._stack.enter_context(under(server, self.url, self.scenario.disk))
             if not self.scenario.own_server:
                 self._stack.callback(server.drop_database, self.url)
         self.worker_url = self.url
@@ -178,14 +197,40 @@ class Stage:
         return self._server
 
     @property
+    def disk(self) -> Disk:
+        assert self._disk is not None, "the scenario says nothing of a disk"
+        return self._disk
+
+    @property
+    def clock(self) -> WrongClock:
+        assert self._clock is not None, "the scenario says nothing of a clock"
+        return self._clock
+
+    @property
     def proxy(self) -> Proxy:
         assert self._proxy is not None, "the scenario says nothing of a proxy"
         return self._proxy
 
     # --- Processes --------------------------------------------------------------------------------
 
-    def start_worker(self, *, failpoints: str = "", wait: bool = True, **settings: Any) -> Process:
-        """Start a worker, and wait until it runs; further settings are of its `Worker`."""
+    def start_worker(
+        self,
+        *,
+        failpoints: str = "",
+        names: tuple[str, ...] | None = None,
+        environment: Mapping[str, str] | None = None,
+        wait: bool = True,
+        **settings: Any,
+    ) -> Process:
+        """Start a worker, and wait until it runs.
+
+        Args:
+            failpoints: What is to happen at which of them.
+            names: The payload types that it has handlers for; by default those of the load.
+            environment: Goes before that of all processes.
+            wait: Whether to wait until it runs.
+            settings: More arguments of its `Worker`.
+        """
         worker = {
             "concurrency": 4,
             "prefetch": 4,
@@ -197,10 +242,12 @@ class Stage:
         working = Working(
             self.worker_url,
             str(self.journal.path),
+            self.load.names if names is None else names,
             self._queue_settings(),
             worker | dict(self.load.worker) | settings,
         )
-        process = self._start("work", working, {"LAGOQUEUE_FAILPOINTS": failpoints} if failpoints else {})
+        own = {"LAGOQUEUE_FAILPOINTS": failpoints} if failpoints else {}
+        process = self._start("work", working, {**own, **(environment or {})})
         self.workers.append(process)
         if wait:
             self.until(lambda: self.has_started(process), "the worker has not started")
@@ -225,6 +272,27 @@ class Stage:
         process = self._start("produce", producing, {})
         self.producers.append(process)
         return process
+
+    def push(self, number: int, payload: bytes, *, name: str = "Errand") -> None:
+        """Push a job from here, whatever is in it.
+
+        Raises:
+            LagoqueueError: It was refused.
+        """
+        job = Job(f"job-{number}", name, payload)
+        self.journal.note(What.PUSHING, job=job.id)
+        try:
+            self._queue.push_sync(job)
+        except LagoqueueError as error:
+            self.journal.note(What.REFUSED, job=job.id, note=f"{type(error).__name__}: {error}")
+            raise
+        self.journal.note(What.PUSHED, job=job.id)
+
+    @cached_property
+    def _queue(self) -> SyncSQLQueue:
+        settings = self._queue_settings()
+        del settings["visibility_timeout"]
+        return self._stack.enter_context(SyncSQLQueue(self.worker_url, **settings))
 
     def _start(self, role: str, settings: msgspec.Struct, environment: Mapping[str, str]) -> Process:
         number = len(self.workers) + len(self.producers) + len(self.others)
@@ -354,9 +422,12 @@ class Stage:
         return self._ids("jobs")
 
     def _ids(self, table: str) -> list[str]:
+        return [job.decode() if isinstance(job, bytes) else job for (job,) in self.rows(f"SELECT id FROM {table}")]
+
+    def rows(self, select: str) -> list[tuple[Any, ...]]:
+        """What a query of the database itself returns, over a connection of its own."""
         with self.engine.connect() as connection:
-            rows = connection.execute(sa.text(f"SELECT id FROM {table}"))
-            return [row[0].decode() if isinstance(row[0], bytes) else row[0] for row in rows]
+            return [tuple(row) for row in connection.exec_driver_sql(select)]
 
     @property
     def rules(self) -> Rules:
@@ -364,10 +435,9 @@ class Stage:
 
     def left(self) -> Left:
         """What is in the database."""
-        with self.engine.connect() as connection:
-            fields = ("pushed", "processed", "failed", "retried")
-            sums = ", ".join(f"sum({field})" for field in fields)
-            row = connection.execute(sa.text(f"SELECT {sums} FROM lagoqueue_totals")).one()
+        fields = ("pushed", "processed", "failed", "retried")
+        sums = ", ".join(f"sum({field})" for field in fields)
+        (row,) = self.rows(f"SELECT {sums} FROM lagoqueue_totals")
         totals = {field: int(number or 0) for field, number in zip(fields, row, strict=True)}
         return Left(self.live(), self._ids("failed_jobs"), totals)
 
