@@ -4,6 +4,9 @@ Its row in the workers table is beaten every few seconds. A worker whose row has
 `SILENCE` is dead, or as good as that, and whoever notices first gives back what it had reserved; should
 it wake up again, it finds its receipts refused. So orphans come back within seconds, while the
 visibility timeout, which bounds what nobody beats for, may be long.
+
+The store's clock alone proves nobody dead, because it may be set while all are well. It tells whom to
+suspect, and the rest of the silence is measured by the suspecting worker's own monotonic clock.
 """
 
 from __future__ import annotations
@@ -79,6 +82,7 @@ class SQLKeeper(Keeper):
         self._freed = freed
         self._closed = closed
         self._extended_at: dict[tuple[str, str | None], float] = {}
+        self._suspected_at: dict[tuple[str, int], float] = {}
         self._beaten_at = time.monotonic()
         self._judges_from = self._beaten_at + BEAT
 
@@ -102,9 +106,12 @@ class SQLKeeper(Keeper):
             self._judges_from = self._beaten_at + SILENCE
         if self._beaten_at < self._judges_from:
             return
-        silent = {"jobs_table": self._jobs_table, "silence": duration(SILENCE), "now": now}
-        for (worker,) in self._store.run(lambda link: link.rows(self._sql.dead, silent), Mode.READ):
-            self._bury(worker, silent)
+        silent = {"jobs_table": self._jobs_table, "silence": duration(SILENCE / 2), "now": now}
+        rows = self._store.run(lambda link: link.rows(self._sql.silent, silent), Mode.READ)
+        self._suspected_at = {(row[0], row[1]): self._suspected_at.get((row[0], row[1]), self._beaten_at) for row in rows}
+        for (worker, beaten_at), since in self._suspected_at.items():
+            if self._beaten_at - since >= SILENCE / 2:
+                self._bury(worker, beaten_at)
 
     def enrol(self, link: Link) -> None:
         """Enter the worker in the table: at its first claim, or again when others took it for dead."""
@@ -120,11 +127,11 @@ class SQLKeeper(Keeper):
         }
         link.count(self._sql.enrol, values)
 
-    def _bury(self, worker: str, silent: dict[str, object]) -> None:
+    def _bury(self, worker: str, beaten_at: int) -> None:
         """Strike a dead worker off the table and give back what it had reserved: both or neither."""
 
         def bury(link: Link) -> Sequence[Row]:
-            if link.count(self._sql.strike, silent | {"id": worker}) == 0:
+            if link.count(self._sql.strike, {"id": worker, "beaten_at": beaten_at}) == 0:
                 return ()  # it has beaten again, or another was faster
             # failpoint: inside_strike
             return self._database.release_orphans(link, self._sql, {"id": worker, "now": self._now()})

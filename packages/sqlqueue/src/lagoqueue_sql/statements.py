@@ -73,8 +73,8 @@ class Statements:
         give_back: Release what was reserved under one receipt, however many jobs that are.
         size: How many wait under a label.
         forget, record, failed_page, failed_one: The failed-jobs store's; see also `failed_search`.
-        enrol, beat, dead, strike, release_orphans, leave: The workers table's: enter a worker, say that
-            it lives, find silent ones, remove a silent one, release what it had reserved, sign off.
+        enrol, beat, silent, strike, release_orphans, leave: The workers table's: enter a worker, say that
+            it lives, find silent ones, remove one that is still silent, release what it had reserved, sign off.
         count_total, count_history, forget_history: Add to the totals of a label, and to its present bucket; drop old ones.
         versions: The versions of the tables.
     """
@@ -101,7 +101,7 @@ class Statements:
     failed_one: str
     enrol: str
     beat: str
-    dead: str
+    silent: str
     strike: str
     release_orphans: str
     leave: str
@@ -131,8 +131,12 @@ _SHARED = {
     ),
     "failed_one": f"SELECT {COLUMNS}, {FAILURE_COLUMNS} FROM {{failed_jobs}} WHERE id = :id",
     "beat": "UPDATE {workers} SET beaten_at = {now} WHERE id = :id",
-    "dead": "SELECT id FROM {workers} WHERE jobs_table = :jobs_table AND beaten_at < {now} - :silence ORDER BY id",
-    "strike": "DELETE FROM {workers} WHERE id = :id AND beaten_at < {now} - :silence",
+    # Or will only beat in the future, by a clock that was set back.
+    "silent": (
+        "SELECT id, beaten_at FROM {workers} WHERE jobs_table = :jobs_table"
+        " AND beaten_at NOT BETWEEN {now} - :silence AND {now} + :silence ORDER BY id"
+    ),
+    "strike": "DELETE FROM {workers} WHERE id = :id AND beaten_at = :beaten_at",
     "leave": "DELETE FROM {workers} WHERE id = :id",
     "forget_history": (
         "DELETE FROM {history} WHERE jobs_table = :jobs_table AND span = :span AND bucket < {now} / 1000000 - :age"
