@@ -348,7 +348,8 @@ def attempts(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     """I7: what was pushed is done, failed or waiting, and only one of them; the counters agree.
 
-    Of what no worker has taken off one may have died before it could say so.
+    Of what no worker has taken off one may have died before it could say so, or may not have known it any more: one that
+    does not learn for half a lease that its job is gone cannot tell who has taken it off.
     """
     failed, waiting = set(left.failed), set(left.jobs)
     for job, several in record.deliveries.items():
@@ -359,7 +360,8 @@ def conservation(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
         if len(places) > 1:
             yield Breach("I7", job, f"is {' and '.join(places)}")
         ended = [each for each in several if each.ended is not None]
-        if not places and any(_well(each) for each in ended) and all(each.settled for each in ended):
+        told = [each for each in ended if each.settled and each.settled.at - each.ended.at < rules.lease / 2]  # type: ignore[union-attr]
+        if not places and any(map(_well, ended)) and told == ended:
             yield Breach("I7", job, "is gone, and no worker was told that it has taken it off")
     if rules.counted:
         pushed = len({event.job for event in record.events if event.what is What.PUSHED})

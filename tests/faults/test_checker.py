@@ -247,6 +247,11 @@ def test_conservation_when_nobody_has_taken_a_job_off() -> None:
     assert History().pushed().ran(0.1, ANN, 1, until=0.2).at(0.3, What.LOST, ANN, 1).breaches() == ["I7"]
 
 
+def test_a_worker_that_learns_late_that_a_job_is_gone_may_have_taken_it_off_itself() -> None:
+    history = History().pushed().ran(0.1, ANN, 1, until=0.2).at(0.21, What.SILENCED, ANN).at(4.0, What.WOKEN, ANN)
+    assert history.at(4.1, What.LOST, ANN, 1).breaches() == []
+
+
 @pytest.mark.parametrize("off", [{"pushed": 2}, {"processed": 0}, {"failed": 1}])
 def test_conservation_when_a_counter_is_off(off: dict[str, int]) -> None:
     assert done().breaches(totals={"pushed": 1, "processed": 1, "failed": 0} | off) == ["I7"]

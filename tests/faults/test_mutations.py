@@ -15,6 +15,7 @@ from tests.faults.stage import Broken, play
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(300)  # with every seed
 @pytest.mark.parametrize(
     "mutation",
     [
