@@ -8,19 +8,29 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import patch
 
 from tests.faults import program
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload([program.__name__])
+CONTEXT.set_forkserver_preload(
+    [
+        program.__name__,
+        *(f"lagoqueue_sql.dialects.{name}" for name in ("sqlite", "postgresql", "mysql")),
+        *(f"sqlalchemy.dialects.{name}" for name in ("sqlite.pysqlite", "postgresql.psycopg", "mysql.pymysql")),
+    ]
+)
 
 
 class Forked:
     """A process of its own, which `Process` can use as it does a Popen."""
 
     def __init__(self, role: str, settings: str, errors: Path) -> None:
+        errors.touch()
         self._process = CONTEXT.Process(target=run, args=(role, settings, str(errors)), daemon=True)
-        self._process.start()
+        with patch.dict(sys.modules, {"__main__": ModuleType("__main__")}):  # else it would import pytest's first
+            self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
 
@@ -49,7 +59,7 @@ class Forked:
 
 def run(role: str, settings: str, errors: str) -> None:
     """Be the program, with a file for all that it says."""
-    log = os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    log = os.open(errors, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(log, stream)
     sys.stderr = os.fdopen(2, "w", buffering=1, errors="backslashreplace", closefd=False)
