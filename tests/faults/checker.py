@@ -185,7 +185,7 @@ class Record:
         around = [
             event
             for event in self.events
-            if not event.job and (event.pid in pids or event.what in (What.AWAY, What.BACK))
+            if not event.job and (event.pid in pids or event.what in (What.AWAY, What.BACK, What.FAULT))
         ]
         first = self.events[0].at if self.events else 0.0
         lines = sorted([*mine, *around], key=lambda event: event.at)
@@ -202,7 +202,8 @@ def waits(record: Record, rules: Rules) -> Iterator[Wait]:
         if pushed is None:
             continue
         delay = next(float(event.note or 0) for event in events if event.what is What.PUSHING)
-        free, before = [pushed + delay], 0
+        due = pushed + delay
+        free, before = [due], 0
         for number, delivery in enumerate(record.deliveries[job]):
             claimed = delivery.claimed
             ready = record.get_on_from(max((at for at in free if at <= claimed.at), default=claimed.at))
@@ -237,8 +238,9 @@ def figures(record: Record, rules: Rules) -> str:
     count = Counter(event.what for event in record.events)
     again = [(wait.seconds, wait.allowed) for wait in waits(record, rules) if wait.again]
     seconds, allowed = max(again, key=lambda wait: wait[0] / wait[1], default=(0.0, rules.longest))
+    done = len({event.job for event in record.events if event.what is What.ENDED and not event.note})
     return (
-        f"{count[What.PUSHED]} jobs pushed, {count[What.PROCESSED]} processed, {count[What.FAILED]} failed; "
+        f"{count[What.PUSHED]} jobs pushed, {done} done, {count[What.FAILED]} failed; "
         f"{count[What.KILLED]} processes killed, {killed_with_jobs(record)} of them with jobs; "
         f"{len(again)} jobs claimed again, after {seconds:.2f} s at most where {allowed:.2f} s are allowed; "
         f"{count[What.LOST]} settlements of a lost reservation refused"

@@ -35,6 +35,7 @@ class What(StrEnum):
     STOPPED = "stopped"
     AWAY = "away"  # nobody can be expected to get on from here
     BACK = "back"  # until here
+    FAULT = "fault"  # one of many in a soak; noted with its name
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -92,6 +93,8 @@ class Reader:
         events: What has been noted, in that order.
         counts: How much of each kind there is among them.
         started: The processes that have begun.
+        claimants: Those that have claimed a job.
+        running: The jobs whose handlers have begun and not ended, with the process.
     """
 
     def __init__(self, path: Path) -> None:
@@ -101,6 +104,8 @@ class Reader:
         self.events: list[Event] = []
         self.counts: Counter[What] = Counter()
         self.started: set[int] = set()
+        self.claimants: set[int] = set()
+        self.running: dict[str, int] = {}
 
     def read(self) -> list[Event]:
         """Take in what is new, and return all events."""
@@ -109,8 +114,19 @@ class Reader:
             new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
         self._read += len(whole)
-        events = [self._decoder.decode(line) for line in whole.splitlines()]
-        self.events += events
-        self.counts.update(event.what for event in events)
-        self.started.update(event.pid for event in events if event.what is What.STARTED)
+        for line in whole.splitlines():
+            self._take(self._decoder.decode(line))
         return self.events
+
+    def _take(self, event: Event) -> None:
+        self.events.append(event)
+        self.counts[event.what] += 1
+        match event.what:
+            case What.STARTED:
+                self.started.add(event.pid)
+            case What.CLAIMED:
+                self.claimants.add(event.pid)
+            case What.BEGAN:
+                self.running[event.job] = event.pid
+            case What.ENDED if self.running.get(event.job) == event.pid:
+                del self.running[event.job]

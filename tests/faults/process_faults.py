@@ -58,40 +58,56 @@ def is_dead(worker: Process) -> bool:
 # --- Silent for longer than its lease, and back ---------------------------------------------------
 
 
-def sleep_past_the_lease(stage: Stage) -> None:
-    """Stop a worker that holds jobs, let another have them, and let it go on."""
-    sleeper = stage.running[0]
-    stage.until(lambda: holds(stage, sleeper) >= 2, "it has got no jobs")
-    stage.silence(sleeper)
-    since = time.monotonic()
-    waiting = {job for job, pid in in_hand(stage).items() if pid == sleeper.pid}
-    if not waiting:  # it has let go of them in the moment between
-        stage.wake(sleeper)
-        sleep_past_the_lease(stage)
-        return
-    stage.until(lambda: waiting <= began(stage, since), "nobody has taken its jobs over")
-    stage.wake(sleeper)
-    # The checker sees to it that it is told that it has lost them.
-    stage.until(lambda: waiting <= settled(stage, sleeper, since), "it has not been told what became of its jobs")
+class Sleeper:
+    """A worker that is stopped in the middle of its jobs."""
+
+    def __init__(self, stage: Stage, worker: Process) -> None:
+        self.stage = stage
+        self.worker = worker
+        stage.silence(worker)
+        self.since = time.monotonic()
+        self.jobs = {job for job, pid in stage.in_hand.items() if pid == worker.pid}
+
+    def is_robbed(self) -> bool:
+        """Whether all its jobs are others' by now."""
+        of = self.stage.in_hand
+        return all(of.get(job) != self.worker.pid for job in self.jobs)
+
+    def wake(self) -> None:
+        self.stage.wake(self.worker)
+
+    def was_told(self) -> bool:
+        """Whether it knows what became of its jobs; the checker sees to it that this is that it has lost them."""
+        return self.jobs <= settled(self.stage, self.worker, self.since)
+
+
+def put_to_sleep(stage: Stage, *among: Process) -> Sleeper:
+    """Stop one of the workers in the middle of its jobs."""
+    for _ in range(100):
+        stage.until(lambda: any(holds(stage, worker) for worker in among), "none of them has got jobs")
+        busy = [worker for worker in among if holds(stage, worker)]
+        sleeper = Sleeper(stage, stage.random.choice(busy or among))
+        if sleeper.jobs:
+            return sleeper
+        sleeper.wake()  # it has let go of them in the moment between
+    raise AssertionError("no worker could be stopped in the middle of its jobs")
+
+
+def sleep_past_the_lease(stage: Stage, *among: Process) -> None:
+    """Stop a worker that holds jobs, by default the first, let another have them, and let it go on."""
+    sleeper = put_to_sleep(stage, *(among or stage.running[:1]))
+    stage.until(sleeper.is_robbed, "nobody has taken its jobs over")
+    sleeper.wake()
+    stage.until(sleeper.was_told, "it has not been told what became of its jobs")
 
 
 def in_hand(stage: Stage) -> dict[str, int]:
     """The jobs whose handlers run, with the process in which they do so."""
-    running: dict[str, int] = {}
-    for event in stage.events:
-        if event.what is What.BEGAN:
-            running[event.job] = event.pid
-        elif event.what is What.ENDED:
-            running.pop(event.job, None)
-    return running
+    return stage.in_hand
 
 
 def holds(stage: Stage, worker: Process) -> int:
     return sum(pid == worker.pid for pid in in_hand(stage).values())
-
-
-def began(stage: Stage, since: float) -> set[str]:
-    return {event.job for event in stage.events if event.what is What.BEGAN and event.at > since}
 
 
 def settled(stage: Stage, worker: Process, since: float) -> set[str]:

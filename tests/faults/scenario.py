@@ -15,15 +15,14 @@ SQLITE, POSTGRESQL, MARIADB = "sqlite", "postgresql", "mariadb"
 SERVERS = (POSTGRESQL, MARIADB)
 ALL = (SQLITE, *SERVERS)
 
-ENDLESS = 10_000_000
-
 
 @dataclass(frozen=True)
 class Load:
     """What goes on while the fault is injected.
 
     Attributes:
-        jobs: How many are pushed; `ENDLESS` is as many as it takes until the fault is over.
+        jobs: How many are pushed.
+        meanwhile: Whether pushing ends with the fault, so that there is load for as long as it takes; `jobs` is the most then.
         rate: How many a second.
         pushers: How many are pushed at once.
         seconds: How long each handler takes.
@@ -40,6 +39,7 @@ class Load:
     """
 
     jobs: int = 60
+    meanwhile: bool = False
     rate: float = 100.0
     pushers: int = 1
     seconds: float = 0.02
