@@ -1,4 +1,4 @@
-"""What the processes of a scenario note, outside the database under test: a line an event, appended and synced."""
+"""What the processes of a scenario note, outside the database under test: a line an event, appended; effects are synced."""
 
 from __future__ import annotations
 
@@ -69,18 +69,24 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
         return "  ".join(parts)
 
 
+SYNCED = (What.PUSHED, What.ENDED)
+"""A promise, and an effect: they are on the disk before anything follows from them. All else is the system's when it is noted."""
+
+
 class Journal:
-    """Appends to the file at `path`; each event is on the disk when `note` returns."""
+    """Appends to the file at `path`; what is noted outlives its process."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_DSYNC, 0o600)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def note(
         self, what: What, *, pid: int = 0, job: str = "", receipt: str = "", attempts: int = 0, note: str = ""
     ) -> None:
         event = Event(time.monotonic(), what, pid or os.getpid(), job, receipt, attempts, note, time.time())
         os.write(self._file, msgspec.json.encode(event) + b"\n")  # one write, so that nobody's line gets into another
+        if what in SYNCED:
+            os.fdatasync(self._file)
 
     def close(self) -> None:
         os.close(self._file)
