@@ -141,17 +141,16 @@ async def _is_searched(queue: SQLQueue) -> None:
         assert (each.queue, each.kind, each.error, each.traceback) == (
             *(text, f"kind <{text}>", f"before {text} after", text),
         )
-        for fields in (
-            {"text": text},
-            {"queue": text},
-            {"name": text},
-            {"kind": f"kind <{text}>"},
-            {"ids": (text,)},
-            {"queue": text, "name": text, "kind": f"kind <{text}>", "text": text, "ids": (text, "gone")},
+        for meant in (
+            FailedFilter(text=text),
+            FailedFilter(queue=text),
+            FailedFilter(name=text),
+            FailedFilter(kind=f"kind <{text}>"),
+            FailedFilter(ids=(text,)),
+            FailedFilter(queue=text, name=text, kind=f"kind <{text}>", text=text, ids=(text, "gone")),
         ):
-            meant = FailedFilter(**fields)
             found = {view.id for view in (await store.search(meant, limit=1000)).jobs}
-            assert found == {each.id for each in failed if meant.matches(each)}, fields
+            assert found == {each.id for each in failed if meant.matches(each)}, meant
             assert await store.count(meant) == len(found)
         ((group),) = await store.groups(FailedFilter(queue=text))
         assert (group.kind, group.name, group.example) == (f"kind <{text}>", text, text)
