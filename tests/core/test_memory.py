@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from unittest.mock import Mock
@@ -100,6 +101,27 @@ async def test_a_sleeping_pop_gets_a_job_whose_reservation_expires() -> None:
     second = await asyncio.wait_for(queue.pop(60), 10)
     assert (second.id, second.attempts) == (first.id, 2)
     assert second.receipt != first.receipt
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_a_wall_clock_that_is_set_moves_no_job_and_no_reservation(seconds: int) -> None:
+    clock = ManualClock()
+    queue = MemoryQueue(clock=clock, visibility_timeout=10)
+    await queue.push(job("reserved"))
+    await queue.pop()
+    await queue.push(job("due"))
+    await queue.push(job("delayed"), delay=20)
+    clock._start += seconds
+    await queue.ack(await queue.pop())
+    await queue.push(msgspec.structs.replace(job("at"), available_at=clock.now() + timedelta(seconds=5)))
+    seen: list[tuple[str, int]] = []
+    for elapsed in range(1, 22):
+        clock.advance(1)
+        with suppress(QueueEmpty):
+            popped = await queue.pop()
+            seen.append((popped.id, elapsed))
+            await queue.ack(popped)
+    assert seen == [("at", 5), ("reserved", 10), ("delayed", 20)]
 
 
 async def test_waiting_shows_the_jobs_of_a_label_in_pop_order() -> None:

@@ -298,6 +298,35 @@ async def test_a_handler_that_blocks_the_event_loop_past_its_visibility_timeout_
     assert recorder.names() == ["started", "processed"]
 
 
+async def test_a_job_that_is_drained_for_longer_than_the_visibility_timeout_is_kept() -> None:
+    queue = MemoryQueue(visibility_timeout=0.3)
+    ran: list[str] = []
+    began = asyncio.Event()
+
+    def worker_named(name: str) -> Worker:
+        worker = Worker(queue, grace=30)
+
+        @worker.handle(Resize)
+        async def take_long(payload: Resize) -> None:
+            ran.append(name)
+            began.set()
+            await asyncio.sleep(1.0)  # three times as long as nobody would have to wait for it
+
+        return worker
+
+    draining, other = worker_named("draining"), worker_named("other")
+    await dispatch(queue, Resize(1))
+    task = await running(draining)
+    await began.wait()
+    draining.stop()
+    others = await running(other)
+    await asyncio.wait_for(task, 10)
+    other.stop()
+    await asyncio.wait_for(others, 10)
+    assert ran == ["draining"]
+    assert queue.jobs() == []
+
+
 async def test_a_lost_reservation_cancels_the_handler_and_settles_nothing() -> None:
     queue = MemoryQueue(visibility_timeout=0.2)
     recorder = Recorder()
