@@ -24,6 +24,8 @@ from tests.sqlqueue.payloads import Effect
 
 ROOT = Path(__file__).parents[2]
 
+PROGRAM = Path(__file__).with_name("program.py")
+
 PATIENCE = 60.0
 """Seconds after which a test gives up waiting."""
 
@@ -44,14 +46,14 @@ def each_database(*names: str) -> Any:
 
 
 class Process:
-    """A process in one of the program's roles. What it logs goes to a file, so that no pipe fills up."""
+    """A process in one of a program's roles. What it logs goes to a file, so that no pipe fills up."""
 
-    def __init__(self, role: str, url: str, settings: dict[str, Any], errors: Path) -> None:
+    def __init__(self, program: Path, role: str, url: str, settings: dict[str, Any], errors: Path) -> None:
         self._errors = errors
-        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "tools"), *filter(None, [os.environ.get("PYTHONPATH")])])
         with errors.open("wb") as stderr:
             self.popen = subprocess.Popen(
-                [sys.executable, str(Path(__file__).with_name("program.py")), role, url, json.dumps(settings)],
+                [sys.executable, str(program), role, url, json.dumps(settings)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -100,10 +102,16 @@ class Process:
 
 
 class Processes:
-    """Starts processes, and leaves none behind."""
+    """Starts processes, and leaves none behind.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: For what they log.
+        program: What they run: a program that takes a role, a URL, and settings in JSON, and says "ready".
+    """
+
+    def __init__(self, folder: Path, program: Path = PROGRAM) -> None:
         self._folder = folder
+        self._program = program
         self._started: list[Process] = []
 
     def __enter__(self) -> Self:
@@ -119,7 +127,7 @@ class Processes:
         """Start processes at once, and return when all of them are ready."""
         first = len(self._started)
         for number in range(first, first + count):
-            self._started.append(Process(role, url, settings, self._folder / f"errors-{number}"))
+            self._started.append(Process(self._program, role, url, settings, self._folder / f"errors-{number}"))
         for process in self._started[first:]:
             process.expect("ready")
         return self._started[first:]
