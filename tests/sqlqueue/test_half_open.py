@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from lagoqueue import DriverError, Job, OutcomeUnknown, QueueEmpty, ReservationLost
+from lagoqueue_sql import SQLQueue
 from lagoqueue_sql.database import Mode
 from lagoqueue_sql.link import Link
 from tests.proxy import Proxy
@@ -152,6 +154,33 @@ async def test_a_settlement_that_was_not_answered_for_so_long_that_another_had_t
             await getattr(queue, action)(job)
         assert await other.failed_jobs.count() == 0
     assert totals(database_url) == {"pushed": 1, "processed": 1, "failed": 0, "retried": 0}
+
+
+@pytest.mark.parametrize("action", ["nack", "release"])
+async def test_what_is_put_back_after_the_reservation_was_over_is_refused_over_a_new_connection_too(
+    database_url: str, proxied: str, proxy: Proxy, action: str
+) -> None:
+    async with (
+        connect(database_url, visibility_timeout=0.1) as other,
+        connect(proxied, visibility_timeout=0.1) as queue,
+    ):
+        await queue.setup()
+        await queue.push(Job("the-job", "Example", b"{}"))
+        job = await queue.pop()
+        await until_let_go(other)
+        await asyncio.to_thread(proxy.reset)  # so what is asked next is asked twice
+        with pytest.raises(ReservationLost):
+            await getattr(queue, action)(job, 60)
+        assert (await other.pop()).attempts == 2
+
+
+async def until_let_go(queue: SQLQueue) -> None:
+    """Wait until the reservation of the only job has expired, and look for such, without claiming any job."""
+    deadline = time.monotonic() + PATIENCE
+    while await queue.size() == 0:
+        assert time.monotonic() < deadline
+        with suppress(QueueEmpty):
+            await queue.pop(0.05, labels=["another"])
 
 
 async def test_jobs_whose_claim_was_not_answered_come_back_at_once(

@@ -98,8 +98,9 @@ class Endings:
     def _was_done(self, link: Link, sql: Statements, key: Key) -> bool:
         """Tell whether the first try of a settlement went through, though its answer never came.
 
-        A row that lies there with our receipt was put back by that try. One that is gone was removed by it, unless the
-        reservation may have expired since: then somebody else may have removed it, and it counts as lost.
+        A row that lies there with our receipt was put back by that try, since a reservation that expires loses its
+        receipt. One that is gone was removed by it, unless the reservation may have expired since: then somebody else
+        may have removed it, and it counts as lost.
         """
         rows = link.rows(sql.outcome, {"seq": key.seq, "id": key.id})
         if self._first[key].action in ("ack", "fail"):

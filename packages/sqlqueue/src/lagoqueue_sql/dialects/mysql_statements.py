@@ -19,7 +19,8 @@ _HELD = "seq IN :seqs AND receipt IN :receipts AND id IN :ids AND reserved_at IS
 _LOCK = f"SELECT id, seq, receipt FROM {_BY_SEQ} WHERE {_HELD} FOR UPDATE"
 _DELETE = f"DELETE {{jobs}} FROM {_BY_SEQ} WHERE {_HELD}"
 
-_LET_GO = f"UPDATE {_BY_SEQ} SET reserved_at = NULL, reserved_until = NULL WHERE seq IN :seqs"
+# What was let go has no receipt, so that `outcome` tells it from what was put back.
+_LET_GO = f"UPDATE {_BY_SEQ} SET reserved_at = NULL, reserved_until = NULL, receipt = NULL WHERE seq IN :seqs"
 
 
 _UPSERT = Upsert("", "ON DUPLICATE KEY UPDATE", "NAME", "VALUES(NAME)")

@@ -93,8 +93,9 @@ class PostgreSQLStatements:
     UNION ALL SELECT id, receipt, NULL, NULL, NULL, NULL, NULL, NULL, seq, NULL
     FROM (SELECT id, receipt, seq FROM acked UNION ALL SELECT NULL, NULL, NULL) AS told
     WHERE (SELECT count(*) FROM acked) <> CAST(:expected AS bigint)"""
+    # What was let go has no receipt, so that `outcome` tells it from what was put back.
     reclaim = """
-    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL, receipt = NULL
     WHERE ctid = ANY(ARRAY(
         SELECT ctid FROM {jobs}
         WHERE reserved_at IS NOT NULL AND reserved_until > CAST(:since AS bigint) AND reserved_until <= {now}
@@ -120,7 +121,7 @@ class PostgreSQLStatements:
     VALUES (:id, :jobs_table, :host, :pid, :queues, :concurrency, {now}, {now})
     ON CONFLICT (id) DO UPDATE SET beaten_at = excluded.beaten_at"""
     release_orphans = """
-    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL, receipt = NULL
     WHERE reserved_at IS NOT NULL AND worker = :id
     RETURNING queue, priority, available_at"""
     count_total = count_total(ON_CONFLICT)

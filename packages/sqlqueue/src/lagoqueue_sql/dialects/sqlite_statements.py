@@ -62,8 +62,9 @@ class SQLiteStatements:
     SELECT {COLUMNS}, seq, reserved_at FROM {{jobs}} INDEXED BY {{reserved}}
     WHERE reserved_at IS NOT NULL AND reserved_until = {{now}} + :timeout AND receipt = :receipt"""
     turn = ""  # `ack` and `claim`, one after the other
+    # What was let go has no receipt, so that `outcome` tells it from what was put back.
     reclaim = """
-    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL, receipt = NULL
     WHERE reserved_at IS NOT NULL AND reserved_until > :since AND reserved_until <= {now}
     RETURNING queue, priority, available_at"""
 
@@ -84,7 +85,7 @@ class SQLiteStatements:
     VALUES (:id, :jobs_table, :host, :pid, :queues, :concurrency, {now}, {now})
     ON CONFLICT (id) DO UPDATE SET beaten_at = excluded.beaten_at"""
     release_orphans = """
-    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL
+    UPDATE {jobs} SET reserved_at = NULL, reserved_until = NULL, receipt = NULL
     WHERE reserved_at IS NOT NULL AND worker = :id
     RETURNING queue, priority, available_at"""
     count_total = count_total(ON_CONFLICT)
