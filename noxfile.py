@@ -258,3 +258,10 @@ def bench(session: nox.Session) -> None:
     """The benchmarks, side by side and as ratios: nox -s bench -- quick; -- --help tells the rest."""
     session.install(*built(session), *group("bench"))
     session.run("python", "benchmarks/run.py", *session.posargs, env={"PYTHONPATH": "tools"})
+
+
+@nox.session(default=False, requires=["dist"])
+def soak(session: nox.Session) -> None:
+    """Ten minutes of load with faults all the while, on each database: nox -s soak -- --minutes 60; -- --help tells the rest."""
+    session.install(*built(session), *group("test"))
+    session.run("python", "-m", "tests.faults.soak", *session.posargs, env={"PYTHONPATH": "tools:benchmarks"})

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lagoqueue import Fail, Retry
+
 
 @dataclass(frozen=True)
 class Errand:
@@ -52,6 +54,10 @@ def raising(make: Callable[[], BaseException]) -> Callable[[float], NoReturn]:
     return end
 
 
+def retry(seconds: float) -> NoReturn:
+    raise Retry(seconds)
+
+
 def crash(seconds: float) -> None:
     signal.signal(signal.SIGSEGV, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGSEGV)
@@ -74,6 +80,8 @@ def hoard(megabytes: float) -> None:
 
 ENDS: dict[str, Callable[[float], Any]] = {
     "raise": raising(lambda: ValueError("as told")),
+    "fail": raising(lambda: Fail("as told")),
+    "retry": retry,
     "exit": lambda seconds: os._exit(137),
     "abort": lambda seconds: os.abort(),
     "crash": crash,
