@@ -277,18 +277,29 @@ def no_phantom(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
 
 def fence(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
     """I3: no settlement is accepted from a delivery after which there was another."""
-    for job, several in record.deliveries.items():
-        for number, delivery in enumerate(several):
-            if not delivery.accepted or delivery.ended is None:
-                continue
-            for later in several[number + 1 :]:
-                if later.claimed.what is What.CLAIMED and later.claimed.at < delivery.ended.at:
-                    text = f"{delivery.settled.what} was accepted of {delivery.claimed.receipt}, whose handler ended after {later.claimed.receipt} had the job"  # type: ignore[union-attr]
-                    yield Breach("I3", job, text)
+    for job in record.deliveries:
         for row in record.rows(job):
-            ends = [each for each in row if each.settled and each.settled.what in (What.PROCESSED, What.FAILED)]
-            if len(ends) > 1:
-                yield Breach("I3", job, f"was taken off {len(ends)} times")
+            for delivery in row:
+                if delivery.accepted and (other := _had_by_then(delivery, row)) is not None:
+                    what, receipt = delivery.settled and delivery.settled.what, delivery.claimed.receipt
+                    yield Breach(
+                        "I3", job, f"{what} was accepted of {receipt}, although {other.claimed.receipt} had the job"
+                    )
+
+
+def _had_by_then(delivery: Delivery, row: Sequence[Delivery]) -> Delivery | None:
+    """Return another delivery that had the job before this one was settled.
+
+    What is taken off cannot be claimed any more, so then it is whichever came later; else one that came before the handler
+    had ended.
+    """
+    assert delivery.settled is not None
+    off = delivery.settled.what in (What.PROCESSED, What.FAILED)
+    until = float("inf") if off else delivery.ended.at if delivery.ended is not None else 0.0
+    for other in row:
+        if other.claimed.attempts > delivery.claimed.attempts and other.claimed.at < until:
+            return other
+    return None
 
 
 def exclusion(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:

@@ -25,12 +25,14 @@ class Errand:
         seconds: How long its handler takes.
         do: What becomes of the handler: a name of `ENDS`, with a figure perhaps, as in "block:3".
         attempts: Up to which attempt that happens.
+        stubborn: Whether the handler goes on when it is cancelled.
     """
 
     number: int
     seconds: float = 0.0
     do: str = ""
     attempts: int = 1000
+    stubborn: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,11 @@ ENDS: dict[str, Callable[[float], Any]] = {
 
 
 async def run(errand: Errand, attempt: int) -> None:
-    await asyncio.sleep(errand.seconds)
+    try:
+        await asyncio.sleep(errand.seconds)
+    except asyncio.CancelledError:
+        if not errand.stubborn:
+            raise
     end(errand, attempt)
 
 

@@ -171,7 +171,7 @@ async def push(queue: SQLQueue, journal: Journal, settings: Producing, number: i
     job = f"job-{number}"
     kind = settings.mix[number % len(settings.mix)]
     do, attempts = settings.special.get(number, (kind.do, kind.attempts))
-    errand = (ThreadErrand if kind.threads else Errand)(number, kind.seconds, do, attempts)
+    errand = (ThreadErrand if kind.threads else Errand)(number, kind.seconds, do, attempts, kind.stubborn)
     journal.note(What.PUSHING, job=job, note=f"{kind.delay:g}" if kind.delay else "")
     unknown = False
     while True:

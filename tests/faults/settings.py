@@ -34,6 +34,7 @@ class Kind(msgspec.Struct, frozen=True):
         do: What becomes of the handler, see `payloads`.
         attempts: Up to which attempt that happens.
         delay: Seconds from its push until it is due.
+        stubborn: Whether the handler goes on when it is cancelled.
     """
 
     seconds: float = 0.0
@@ -41,6 +42,7 @@ class Kind(msgspec.Struct, frozen=True):
     do: str = ""
     attempts: int = 1000
     delay: float = 0.0
+    stubborn: bool = False
 
 
 class Producing(msgspec.Struct):

@@ -155,9 +155,10 @@ def test_fence_when_a_settlement_is_accepted_of_a_worker_that_has_lost_the_job(w
     assert history.breaches(failed=["job-1"] if what is What.FAILED else []) == ["I3"]
 
 
-def test_fence_when_a_job_is_taken_off_twice() -> None:
+@pytest.mark.parametrize("what", [What.PROCESSED, What.LOST])
+def test_fence_when_a_worker_has_slept_before_it_settles(what: What) -> None:
     history = History().pushed().ran(0.1, ANN, 1, until=0.2).at(0.21, What.SILENCED, ANN)
-    history.ran(3.5, BOB, 2, until=3.6).at(3.61, What.PROCESSED, BOB, 2)
+    history.ran(3.5, BOB, 2, until=3.6).at(3.61, what, BOB, 2)
     assert history.at(4.0, What.WOKEN, ANN).at(4.1, What.PROCESSED, ANN, 1).breaches() == ["I3"]
 
 
