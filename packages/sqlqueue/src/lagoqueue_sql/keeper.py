@@ -108,7 +108,9 @@ class SQLKeeper(Keeper):
             return
         silent = {"jobs_table": self._jobs_table, "silence": duration(SILENCE / 2), "now": now}
         rows = self._store.run(lambda link: link.rows(self._sql.silent, silent), Mode.READ)
-        self._suspected_at = {(row[0], row[1]): self._suspected_at.get((row[0], row[1]), self._beaten_at) for row in rows}
+        self._suspected_at = {
+            (row[0], row[1]): self._suspected_at.get((row[0], row[1]), self._beaten_at) for row in rows
+        }
         for (worker, beaten_at), since in self._suspected_at.items():
             if self._beaten_at - since >= SILENCE / 2:
                 self._bury(worker, beaten_at)
