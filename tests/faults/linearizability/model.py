@@ -8,9 +8,10 @@ job is due no earlier than the former, and no later than the latter, plus the de
 
 **What a lost answer may do** beyond that is here as well, because the driver repeats what was `disturbed`. A repeated ack or
 fail that finds the job gone counts as done, though another's may have removed it, after the reservation expired: what
-was removed is not remembered. So does a repeated nack or release of what was put back with that receipt, by whomever;
-and it is refused when the job, put back by the first try, has been popped meanwhile. A claim of which nobody heard
-spends an attempt when it is not given back in time.
+was removed is not remembered. So does a repeated nack or release of what was put back with that receipt, by whomever.
+Each of them may be refused though the first try did it: an ack or fail after half of the visibility timeout, when it might have
+been another, and a nack or release when the job has been popped meanwhile. A claim of which nobody heard spends an attempt
+when it is not given back in time.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Model:
             yield Step(state)
             return
         yield Step(Waiting(state.life, Span(0, settle.returned)), state.expires.earliest)
-        if settle.disturbed and settle.action in ("nack", "release"):
+        if settle.disturbed and settle.action != "extend":
             yield from self._settled(state, settle)
 
     def _settled(self, state: State, settle: Operation) -> Iterator[Step]:

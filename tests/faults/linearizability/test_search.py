@@ -78,6 +78,9 @@ LINEARIZABLE = {
     "a disturbed nack of what was put back before": [
         push(0, 1), pop(2, 3, "r"), end("release", 4, 5, "r"), end("nack", 6, 7, "r", delay=9, disturbed=True), pop(8, 9, "s"),
     ],
+    "a disturbed ack that was done, and then refused": [
+        push(0, 1), pop(2, 3, "r"), end("ack", 4, 9, "r", "refused", disturbed=True), push(10, 11),
+    ],
     "empty, while the job was reserved": [push(0, 1), pop(2, 3, "r"), empty(4, 5)],
     "empty, before the job was due": [push(0, 1, delay=0.1), empty(50, 51)],
     "empty, while the job was being pushed": [push(0, 9), empty(4, 5)],
