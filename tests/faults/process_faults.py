@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import time
+from contextlib import closing
 from functools import partial
 from typing import Any
 
+import sqlalchemy as sa
+
 from tests.faults.checker import SETTLED, Breach, Record
 from tests.faults.journal import What
-from tests.faults.scenario import Load, Scenario
+from tests.faults.scenario import SQLITE, Load, Scenario
 from tests.faults.settings import Kind
 from tests.faults.stage import ENDING, GRACE, Process, Stage
 
@@ -69,6 +73,18 @@ class Sleeper:
         self.since = time.monotonic()
         self.jobs = {job for job, pid in stage.in_hand.items() if pid == worker.pid}
 
+    def keeps_the_file_locked(self) -> bool:
+        """Whether it was stopped in the middle of a write to SQLite: nobody can write until it goes on, or is killed."""
+        if self.stage.database != SQLITE:
+            return False
+        with closing(sqlite3.connect(str(sa.make_url(self.stage.url).database), timeout=1.0)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return True
+            connection.rollback()
+            return False
+
     def is_robbed(self) -> bool:
         """Whether all its jobs are others' by now."""
         of = self.stage.in_hand
@@ -88,9 +104,9 @@ def put_to_sleep(stage: Stage, *among: Process) -> Sleeper:
         stage.until(lambda: any(holds(stage, worker) for worker in among), "none of them has got jobs")
         busy = [worker for worker in among if holds(stage, worker)]
         sleeper = Sleeper(stage, stage.random.choice(busy or among))
-        if sleeper.jobs:
+        if sleeper.jobs and not sleeper.keeps_the_file_locked():
             return sleeper
-        sleeper.wake()  # it has let go of them in the moment between
+        sleeper.wake()  # it has let go of its jobs in the moment between, or lets nobody else get on
     raise AssertionError("no worker could be stopped in the middle of its jobs")
 
 
