@@ -214,9 +214,9 @@ RESERVATIONS = (
         POSTGRESQL_STATEMENTS,
         'now: str | None = "CAST(EXTRACT(EPOCH FROM statement_timestamp()) * 1000000 AS bigint)"',
         "now: str | None = None",
-        "the application's clock is an hour off",
+        "clocks of processes are two hours apart",
         POSTGRESQL,
-        ("I4",),
+        ("I4", "I5"),
     ),
     Mutation(
         "the keeper beats on the event loop",
