@@ -115,19 +115,19 @@ _CYTHON = re.compile(
 
 def cython_uses(text: str) -> Iterator[Use]:
     """Yield what a Cython source mentions, the expressions within f-strings included."""
-    lines = text.splitlines()
     for found in _CYTHON.finditer(text):
-        line = text.count("\n", 0, found.start()) + 1
-        banned = NAMES | BUILTIN | (MODULES if "import " in lines[line - 1] else frozenset())
         if found["word"] is not None:
             words = [found["word"]]
         elif found["text"] is not None and "f" in found["prefix"].lower():
             words = re.findall(r"\w+", " ".join(re.findall(r"\{([^{}]*)\}", found["text"])))
         else:
-            words = []
+            continue
         for word in words:
-            if word in banned or word.startswith(C_API):
-                yield Use(line, word)
+            imported = (
+                word in MODULES and "import " in text[text.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0]
+            )
+            if imported or word in NAMES | BUILTIN or word.startswith(C_API):
+                yield Use(text.count("\n", 0, found.start()) + 1, word)
 
 
 def main() -> int:
