@@ -26,10 +26,10 @@ class History:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def at(self, at: float, what: What, pid: int = 0, attempts: int = 0, note: str = "") -> Self:
-        """Note an event. A receipt is made of the worker and the attempt, so deliveries differ in it."""
+    def at(self, at: float, what: What, pid: int = 0, attempts: int = 0, note: str = "", *, row: int = 1) -> Self:
+        """Note an event. A receipt is made of the row, the worker and the attempt, so deliveries differ in it."""
         job = "" if what in (What.KILLED, What.SILENCED, What.WOKEN, What.STOPPED, What.AWAY, What.BACK) else "job-1"
-        receipt = f"1-{pid}{attempts}" if attempts else ""
+        receipt = f"{row}-{pid}{attempts}" if attempts else ""
         self.events.append(Event(at, what, pid, job, receipt, attempts, note))
         return self
 
@@ -62,6 +62,15 @@ def done(at: float = 0.1) -> History:
 def slept() -> History:
     """Ann falls silent with the job in her hands, Bob gets it, and then she wakes up."""
     return History().pushed().ran(0.1, ANN, 1).at(0.2, What.SILENCED, ANN).ran(3.5, BOB, 2).at(3.6, What.WOKEN, ANN)
+
+
+def stored_twice(note: str) -> History:
+    """Stored and done, while its push had not returned, and then stored once more."""
+    history = History().at(0.0, What.PUSHING).ran(0.1, ANN, 1, until=0.2).at(0.21, What.PROCESSED, ANN, 1)
+    history.at(0.3, What.PUSHED, note=note)
+    for number, what in enumerate([What.CLAIMED, What.BEGAN, What.ENDED, What.PROCESSED]):
+        history.at(0.4 + number / 100, what, BOB, 1, row=2)
+    return history
 
 
 def retried(delay: float = 1.0) -> History:
@@ -113,6 +122,15 @@ def test_nobody_gets_on_in_an_outage() -> None:
     assert history.ran(21.0, ANN, 1, until=21.1).at(21.2, What.PROCESSED, ANN, 1).breaches() == []
 
 
+def test_a_worker_that_was_cut_off_may_take_what_it_has_done_for_lost() -> None:
+    history = History().pushed().ran(0.1, ANN, 1, until=0.2).at(0.21, What.AWAY).at(4.0, What.BACK)
+    assert history.at(4.1, What.LOST, ANN, 1).breaches() == []
+
+
+def test_a_job_that_was_pushed_again_may_be_done_again() -> None:
+    assert stored_twice("again").breaches() == []
+
+
 # --- I1 -------------------------------------------------------------------------------------------
 
 
@@ -139,6 +157,10 @@ def test_no_phantom_when_a_job_is_left_that_nobody_pushed() -> None:
 def test_no_phantom_when_a_push_was_refused() -> None:
     history = History().at(0.0, What.PUSHING).at(0.1, What.DUPLICATE).ran(0.2, ANN, 1, until=0.3)
     assert history.at(0.4, What.PROCESSED, ANN, 1).breaches() == ["I2"]
+
+
+def test_no_phantom_when_a_job_was_stored_twice() -> None:
+    assert stored_twice("").breaches() == ["I2"]
 
 
 # --- I3 -------------------------------------------------------------------------------------------
