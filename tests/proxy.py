@@ -39,6 +39,16 @@ class Dropped(Exception):
     """The connection has carried all that it may."""
 
 
+class Cutting:
+    """What is to be sent before a connection is cut, what it does not hear any more, and what then."""
+
+    def __init__(self, pattern: re.Pattern[bytes], answer: bytes, refuse: bool) -> None:
+        self.pattern = pattern
+        self.answer = answer
+        self.refuse = refuse
+        self.done = threading.Event()
+
+
 class Link:
     """A client's connection and, once it is made, the proxy's own to the server."""
 
@@ -49,7 +59,7 @@ class Link:
         self.left = left  # bytes that it may carry yet
         self.client_gone = False
         self.seen = b""  # the end of what the client has sent since a pattern was set, which may have begun there
-        self.cut: threading.Event | None = None  # to be set when the client is reset, which the next answer does
+        self.cut: Cutting | None = None  # which the answer does
 
 
 class Proxy:
@@ -70,8 +80,7 @@ class Proxy:
         self._flowing = asyncio.Event()
         self._swallowing = False
         self._latency = 0.0
-        self._pattern: re.Pattern[bytes] | None = None
-        self._pattern_cut = threading.Event()
+        self._cutting: Cutting | None = None
         self._allowance: int | None = None
         self._dropped = 0
 
@@ -115,18 +124,23 @@ class Proxy:
         """Keep each piece of data back for so long, each way: a round trip takes twice that longer."""
         self._do(lambda: setattr(self, "_latency", seconds))
 
-    def cut_after(self, pattern: bytes) -> threading.Event:
+    def cut_after(self, pattern: bytes, *, answer: bytes = b"", refuse: bool = False) -> threading.Event:
         """Forward the client's data up to and with a regular expression, and reset the client instead of forwarding the answer.
 
         It happens once, to the first connection that sends the whole of it from now on; a dot matches every byte. The
         server has answered by then, and is not disturbed: it finds that the client has closed.
 
+        Args:
+            pattern: The regular expression.
+            answer: What is in the answer that is lost, where that is not the next one.
+            refuse: Whether new connections are refused from then on, so that there is time to look.
+
         Returns:
-            An event that is set when the client was reset.
+            An event that is set when the client is reset.
         """
-        cut = threading.Event()
-        self._do(lambda: self._arm(re.compile(pattern, re.DOTALL), cut))
-        return cut
+        cutting = Cutting(re.compile(pattern, re.DOTALL), answer, refuse)
+        self._do(lambda: self._arm(cutting))
+        return cutting.done
 
     def drop_after(self, size: int) -> None:
         """Close each connection once it has carried so many bytes, both ways together, in the middle of a message perhaps.
@@ -168,8 +182,8 @@ class Proxy:
         for link in self._links:
             link.swallowing = True
 
-    def _arm(self, pattern: re.Pattern[bytes], cut: threading.Event) -> None:
-        self._pattern, self._pattern_cut = pattern, cut
+    def _arm(self, cutting: Cutting) -> None:
+        self._cutting = cutting
         for link in self._links:
             link.seen = b""
 
@@ -181,7 +195,7 @@ class Proxy:
     def _restore(self) -> None:
         self._swallowing = False
         self._latency = 0.0
-        self._pattern = None
+        self._cutting = None
         self._allow(None)
         for link in [link for link in self._links if link.client_gone and link.swallowing]:
             self._reset(link)
@@ -276,7 +290,7 @@ class Proxy:
                 data = b""
             if self._latency:
                 await asyncio.sleep(self._latency)
-            if source is link.server and link.cut is not None:
+            if source is link.server and link.cut is not None and link.cut.answer in data:
                 raise Cut
             if target is not None and not link.swallowing:
                 if source is link.client:
@@ -310,11 +324,11 @@ class Proxy:
             target.shutdown(socket.SHUT_WR)
 
     def _watch(self, link: Link, data: bytes) -> None:
-        """Set the cut when the pattern ends in this data."""
-        if self._pattern is not None:
+        """Mark the connection as the one to be cut when the pattern ends in this data."""
+        if self._cutting is not None:
             sent = link.seen + data
-            if self._pattern.search(sent):
-                link.cut, self._pattern = self._pattern_cut, None
+            if self._cutting.pattern.search(sent):
+                link.cut, self._cutting = self._cutting, None
             link.seen = sent[-WINDOW:]
 
     async def _cut_off(self, link: Link) -> None:
@@ -322,7 +336,9 @@ class Proxy:
         assert link.cut is not None
         assert link.server is not None
         link.client_gone = True
-        link.cut.set()  # first, since who is reset may look at once
+        if link.cut.refuse:
+            self._stop_listening()
+        link.cut.done.set()  # before the reset, since who is reset may look at once
         self._close(link.client, reset=True)
         link.server.shutdown(socket.SHUT_WR)
         async with asyncio.timeout(PATIENCE):

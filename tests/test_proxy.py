@@ -281,6 +281,34 @@ def test_a_pattern_is_of_one_connection_and_may_span_its_messages(connect: Conne
         other.recv(1)
     assert cut.wait(PATIENCE)
     assert say(client, b"DELETE COMMIT") == b"DELETE COMMIT"
+    assert say(connect(), b"SELECT") == b"SELECT"
+
+
+def test_a_cut_may_wait_for_a_certain_answer(connect: Connect, proxy: Proxy) -> None:
+    client = connect()
+    cut = proxy.cut_after(b"DELETE", answer=b"COMMIT")
+    assert say(client, b"COMMIT") == b"COMMIT"
+    assert say(client, b"DELETE") == b"DELETE"
+    assert say(client, b"SELECT") == b"SELECT"
+    client.sendall(b"COMMIT")
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    assert cut.wait(PATIENCE)
+
+
+def test_from_a_cut_on_new_connections_can_be_refused(connect: Connect, proxy: Proxy) -> None:
+    client, other = connect(), connect()
+    cut = proxy.cut_after(b"COMMIT", refuse=True)
+    assert say(connect(), b"SELECT") == b"SELECT"
+    client.sendall(b"COMMIT")
+    with pytest.raises(ConnectionResetError):
+        client.recv(1)
+    assert cut.wait(PATIENCE)
+    with pytest.raises(ConnectionRefusedError):
+        connect()
+    assert say(other, b"COMMIT") == b"COMMIT"
+    proxy.restore()
+    assert say(connect(), b"COMMIT") == b"COMMIT"
 
 
 def test_connections_are_dropped_after_so_many_bytes(connect: Connect, proxy: Proxy, echo: Echo) -> None:
