@@ -72,6 +72,7 @@ class Scenario:
         counted: Whether the counters must agree at the end.
         overlap: Whether deliveries of one job may overlap although nobody was silent.
         waiting: Whether jobs may have to wait for a free worker.
+        check: Called once nothing is left to be done: sees that what else was promised holds.
         failed: The jobs that must be failed in the end, by number.
         slow: Whether it is left to the long runs.
     """
@@ -87,5 +88,6 @@ class Scenario:
     counted: bool = False
     overlap: bool = False
     waiting: bool = False
+    check: Callable[[Stage], None] | None = None
     failed: tuple[int, ...] = ()
     slow: bool = False

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from tests.faults import clock_faults, data_faults, handler_faults, many_kills, process_faults, storage_faults
+from tests.faults import (
+    clock_faults,
+    data_faults,
+    handler_faults,
+    many_kills,
+    network_faults,
+    process_faults,
+    storage_faults,
+)
 from tests.faults.scenario import Scenario
 
-GROUPS = (process_faults, handler_faults, storage_faults, clock_faults, data_faults, many_kills)
+GROUPS = (process_faults, handler_faults, network_faults, storage_faults, clock_faults, data_faults, many_kills)
 
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for group in GROUPS for scenario in group.SCENARIOS}
 

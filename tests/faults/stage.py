@@ -398,6 +398,11 @@ class Stage:
         wanted = share * self.load.jobs
         self.until(lambda: self.count(What.ENDED) >= wanted, f"fewer than {wanted:g} jobs have run")
 
+    def until_more(self, jobs: int = 20) -> None:
+        """Wait until the handlers of so many further jobs have run."""
+        wanted = self.count(What.ENDED) + jobs
+        self.until(lambda: self.count(What.ENDED) >= wanted, f"no {jobs} further jobs have run")
+
     def go_on_for(self, seconds: float) -> None:
         """Let time pass, which is what some faults are about."""
         time.sleep(seconds)
@@ -430,6 +435,10 @@ class Stage:
         """The ids of the jobs in the queue."""
         return self._ids("jobs")
 
+    def failed(self) -> list[str]:
+        """The ids of the failed jobs."""
+        return self._ids("failed_jobs")
+
     def _ids(self, table: str) -> list[str]:
         return [job.decode() if isinstance(job, bytes) else job for (job,) in self.rows(f"SELECT id FROM {table}")]
 
@@ -448,7 +457,7 @@ class Stage:
         sums = ", ".join(f"sum({field})" for field in fields)
         (row,) = self.rows(f"SELECT {sums} FROM lagoqueue_totals")
         totals = {field: int(number or 0) for field, number in zip(fields, row, strict=True)}
-        return Left(self.live(), self._ids("failed_jobs"), totals)
+        return Left(self.live(), self.failed(), totals)
 
     def judge(self) -> None:
         """Check all invariants.
@@ -511,10 +520,15 @@ def play(
         stage.until(lambda: all(map(stage.has_started, workers)), "the workers have not started")  # so each gets jobs
         stage.start_producer()
         stage.until(lambda: stage.count(What.PUSHED) > 0, "nothing was pushed")
+        if scenario.load.meanwhile and workers:
+            stage.until_more()
         scenario.fault(stage)
         if scenario.load.meanwhile:
+            stage.until_more()  # so it goes on under load as well
             stage.end_producers()
         stage.drain()
         stage.stop(*stage.running)
         stage.judge()
+        if scenario.check is not None:
+            scenario.check(stage)
         return Record(stage.events)
