@@ -350,6 +350,35 @@ SETTLING = (
 
 # --- Answers that were lost -----------------------------------------------------------------------
 
-LOST_ANSWERS: tuple[Mutation, ...] = ()
+LOST_ANSWERS = (
+    Mutation(
+        "what may have been done is done again in silence",
+        "lagoqueue_sql/store.py",
+        "read_again = mode is Mode.READ",
+        "read_again = True",
+        "the answer to a push is lost",
+        POSTGRESQL,
+        ("I2",),
+    ),
+    Mutation(
+        "what a claim reserved is not given back when its answer is lost",
+        "lagoqueue_sql/operations.py",
+        "for lost in self._lost_tokens:",
+        "for lost in ():",
+        "the answer to a claim is lost",
+        POSTGRESQL,
+        ("I6", "each should have run in the attempts 1 to 1"),
+        slow=True,
+    ),
+    Mutation(
+        "a settlement that went through is refused when it is repeated",
+        "lagoqueue_sql/settle.py",
+        "if key in self._unsure and self._was_done(link, sql, key)}",
+        "if False}",
+        "the answer to an ack is lost",
+        POSTGRESQL,
+        ("I7",),
+    ),
+)
 
 MUTATIONS = (*FENCE, *CLAIMS, *RESERVATIONS, *SETTLING, *LOST_ANSWERS)
