@@ -465,6 +465,8 @@ class Stage:
         Raises:
             Broken: One does not hold.
         """
+        if "_queue" in vars(self):
+            self._queue.close()  # which writes its counts
         record, left = Record(self.events), self.left()
         breaches = self.breaches + check(record, left, self.rules)
         expected = self._told_to_fail()
