@@ -191,7 +191,7 @@ CLAIMS = (
         MARIADB_STATEMENTS,
         "ORDER BY available_at, seq LIMIT :limit FOR UPDATE SKIP LOCKED;",
         "ORDER BY available_at, seq LIMIT :limit;",
-        "told to end while busy",
+        "eight workers contend for single jobs",
         MARIADB,
         ("I4",),
     ),

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from tests.faults.checker import SETTLED, Breach, Record
 from tests.faults.journal import What
-from tests.faults.scenario import SQLITE, Load, Scenario
+from tests.faults.scenario import SERVERS, SQLITE, Load, Scenario
 from tests.faults.settings import Kind
 from tests.faults.stage import ENDING, GRACE, Process, Stage
 
@@ -190,7 +190,24 @@ def began_by(stage: Stage, worker: Process) -> set[str]:
     return {event.job for event in stage.events if event.what is What.BEGAN and event.pid == worker.pid}
 
 
+# --- Many -----------------------------------------------------------------------------------------
+
+
+def contend(stage: Stage) -> None:
+    """Nobody has more than one job at a time, so that each is claimed by itself, and all want the same one."""
+    stage.until_done(1.0)
+    took_part = {event.pid for event in stage.events if event.what is What.CLAIMED}
+    assert len(took_part) > stage.load.workers / 2, f"only {len(took_part)} have got a job"
+
+
 SCENARIOS = (
+    Scenario(
+        "eight workers contend for single jobs",
+        contend,
+        databases=SERVERS,
+        load=Load(jobs=300, rate=300, workers=8, seconds=0.005, worker={"concurrency": 1, "prefetch": 0}),
+        counted=True,
+    ),
     Scenario("killed in the handler", kill_some, load=Load(jobs=200, rate=60, seconds=0.05)),
     Scenario("all killed at once", kill_all, load=Load(seconds=0.05)),
     dies_at("after_claim"),
