@@ -9,11 +9,21 @@ from tests.faults import (
     many_kills,
     network_faults,
     process_faults,
+    server_faults,
     storage_faults,
 )
 from tests.faults.scenario import Scenario
 
-GROUPS = (process_faults, handler_faults, network_faults, storage_faults, clock_faults, data_faults, many_kills)
+GROUPS = (
+    process_faults,
+    handler_faults,
+    network_faults,
+    server_faults,
+    storage_faults,
+    clock_faults,
+    data_faults,
+    many_kills,
+)
 
 SCENARIOS: dict[str, Scenario] = {scenario.name: scenario for group in GROUPS for scenario in group.SCENARIOS}
 
