@@ -303,14 +303,17 @@ def _had_by_then(delivery: Delivery, row: Sequence[Delivery]) -> Delivery | None
 
 
 def exclusion(record: Record, left: Left, rules: Rules) -> Iterator[Breach]:
-    """I4: nobody gets a job while another runs it, unless that one's process was silent for its lease."""
-    for job, several in record.deliveries.items():
-        for first, second in pairwise(several):
+    """I4: nobody gets a job while another runs it, unless that one's process was silent for its lease.
+
+    A process that was stopped between its claim and its note of it notes it late, so attempts tell who was first.
+    """
+    for job, row in [(name, row) for name in record.deliveries for row in record.rows(name)]:
+        for first, second in pairwise(sorted(row, key=lambda each: each.claimed.attempts)):
             at = second.claimed.at
             if first.began is None or first.over <= at or rules.overlap:
                 continue
             pid = first.claimed.pid
-            if record.silent_for(pid, first.claimed.at, at) < 0.9 * rules.lease:
+            if record.silent_for(pid, min(first.claimed.at, at), at) < 0.9 * rules.lease:
                 yield Breach("I4", job, f"was claimed again while process {pid}, which was not silent, ran it")
 
 

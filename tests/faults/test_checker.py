@@ -205,6 +205,14 @@ def test_exclusion_when_a_worker_was_silent_for_less_than_its_lease() -> None:
     assert history.at(3.0, What.ENDED, ANN, 1).at(3.1, What.LOST, ANN, 1).breaches() == ["I4"]
 
 
+def test_who_was_stopped_before_it_could_note_its_claim_notes_it_late() -> None:
+    history = History().pushed().at(0.1, What.SILENCED, ANN).at(3.4, What.CLAIMED, BOB, 2).at(3.41, What.WOKEN, ANN)
+    history.ran(3.42, ANN, 1, until=3.44, error="CancelledError").at(3.45, What.LOST, ANN, 1).at(
+        3.5, What.BEGAN, BOB, 2
+    )
+    assert history.at(3.6, What.ENDED, BOB, 2).at(3.61, What.PROCESSED, BOB, 2).breaches() == []
+
+
 # --- I5 -------------------------------------------------------------------------------------------
 
 
