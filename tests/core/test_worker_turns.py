@@ -74,7 +74,7 @@ async def test_batches_are_full_while_there_is_work() -> None:
     await dispatch_many(queue, [Resize(n) for n in range(1000)])
     await worker.run(burst=True)
     turns = [settled for name, settled, _ in queue.calls if name == "turn"]
-    assert len(queue.calls) < 25  # a thousand jobs; a slot that has run for 5 ms lets the loop have its turn
+    assert len(queue.calls) < 50  # a thousand jobs; a slot that has run for 5 ms lets the loop have its turn
     assert min(turns[:-2]) >= 100
 
 
