@@ -31,6 +31,7 @@ def connect(stage: Stage) -> Any:
     url = sa.make_url(stage.url)
     if stage.database == POSTGRESQL:
         return psycopg.connect(url.set(drivername="postgresql").render_as_string(False), autocommit=True)
+    assert url.port is not None
     return pymysql.connect(  # a context for TLS would take 40 ms of each
         host=url.host, port=url.port, user=url.username, database=url.database, ssl_disabled=True, autocommit=True
     )
