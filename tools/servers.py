@@ -204,6 +204,10 @@ class Server(ABC):
         """Drop a database that `create_database` made, and end the connections to it first."""
 
     @abstractmethod
+    def crash(self) -> None:
+        """End the server as a failure would, and start it again on the same port: it recovers."""
+
+    @abstractmethod
     def end_sessions(self, url: str) -> int:
         """End the connections to a database, in the middle of whatever they do; return how many there were."""
 
@@ -289,6 +293,9 @@ class PostgreSQL(Server):
         """Stop and start on the same port."""
         self.stop(mode)
         self.start()
+
+    def crash(self) -> None:
+        self.restart("immediate")
 
     def config(self, name: str, value: str) -> None:
         """Set a parameter; new sessions have it when this returns (some parameters need `restart`)."""
@@ -422,6 +429,9 @@ class MariaDB(Server):
         """Stop and start on the same port."""
         self.stop(kill=kill)
         self.start()
+
+    def crash(self) -> None:
+        self.restart(kill=True)
 
     def drop_database(self, url: str) -> None:
         self.end_sessions(url)

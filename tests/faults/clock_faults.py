@@ -34,7 +34,7 @@ def two_hours_apart(stage: Stage) -> None:
     ahead.set(HOUR)
     stage.start_worker(environment=ahead.environment)
     all_done(stage)
-    assert {HOUR, -HOUR} <= {off_by(event) for event in stage.events if event.what is What.BEGAN}, "nobody was wrong"
+    assert {HOUR, -HOUR} <= {off_by(event) for event in stage.noted(What.BEGAN)}, "nobody was wrong"
 
 
 def back_and_forth(stage: Stage) -> None:
@@ -44,14 +44,11 @@ def back_and_forth(stage: Stage) -> None:
     stage.until_done(0.6)
     stage.clock.set(0)
     all_done(stage)
-    assert {0.0, -HOUR} <= {off_by(event) for event in stage.events if event.what is What.BEGAN}, "it was not set back"
+    assert {0.0, -HOUR} <= {off_by(event) for event in stage.noted(What.BEGAN)}, "it was not set back"
 
 
 def all_done(stage: Stage) -> None:
-    def done() -> bool:
-        return not any(producer.alive for producer in stage.producers) and not stage.live()
-
-    stage.until(done, "not all was done")
+    stage.until(stage.is_done, "not all was done")
 
 
 def off_by(event: Event) -> float:
@@ -113,7 +110,7 @@ def everybody_beats(stage: Stage) -> None:
 
 
 def jobs(stage: Stage, what: What) -> set[str]:
-    return {event.job for event in stage.events if event.what is what}
+    return {event.job for event in stage.noted(what)}
 
 
 # --- Time zones -----------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def roll_out(stage: Stage) -> None:
     stage.until(lambda: stage.count(What.PROCESSED) >= 5, "beside an old worker the new one gets no job")
     stage.stop(old[1])
     stage.until(lambda: not stage.live(), "the new worker has not done all jobs")
-    attempts = {event.attempts for event in stage.events if event.what is What.PROCESSED}
+    attempts = {event.attempts for event in stage.noted(What.PROCESSED)}
     assert attempts == {1}, "a worker that did not know the job spent an attempt"
 
 
@@ -101,7 +101,7 @@ BASE, JITTER = 4.0, 0.5
 def fail_at_once(stage: Stage) -> None:
     """Let hundreds of jobs fail within moments: they are not to come back as they failed, all in the same moment."""
     stage.until(lambda: stage.count(What.RETRIED) >= BULK, "not all have failed")
-    delays = [float(event.note) for event in stage.events if event.what is What.RETRIED]
+    delays = [float(event.note) for event in stage.noted(What.RETRIED)]
     assert all(BASE <= delay <= BASE * (1 + JITTER) for delay in delays)
     tenths = Counter(int(10 * (delay - BASE) / (BASE * JITTER)) for delay in delays)
     assert len(tenths) >= 10, f"by tenths of the time in which they may come back: {tenths}"

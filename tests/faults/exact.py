@@ -17,9 +17,8 @@ def each_runs(times: int) -> Callable[[Stage], None]:
 
     def check(stage: Stage) -> None:
         attempts: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for event in stage.events:
-            if event.what is What.BEGAN:
-                attempts[event.job, event.receipt.partition("-")[0]].append(event.attempts)
+        for event in stage.noted(What.BEGAN):
+            attempts[event.job, event.receipt.partition("-")[0]].append(event.attempts)
         wrong = {row: seen for row, seen in attempts.items() if seen != list(range(1, times + 1))}
         assert not wrong, f"each should have run in the attempts 1 to {times}: {wrong}"
 

@@ -11,16 +11,14 @@ LEASE = 1.5
 
 def supervise(stage: Stage) -> None:
     """Start a worker for each that dies, until all is pushed and done."""
-    while stage.producers[0].alive or stage.live():
-        for worker in [worker for worker in stage.workers if not worker.alive and not was_noted(stage, worker.pid)]:
+    while not stage.is_done():
+        for worker in [
+            worker for worker in stage.workers if not worker.alive and not stage.noted(What.KILLED, by=worker)
+        ]:
             stage.note_end(worker)
             stage.start_worker(wait=False)
             assert len(stage.workers) < 20, "workers die again and again"
         stage.go_on_for(0.05)
-
-
-def was_noted(stage: Stage, pid: int) -> bool:
-    return any(event.what is What.KILLED and event.pid == pid for event in stage.events)
 
 
 def nothing(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tests.faults.exact import each_runs
-from tests.faults.journal import Event, What
+from tests.faults.journal import What
 from tests.faults.quiet import quiet
 from tests.faults.scenario import MARIADB, POSTGRESQL, SERVERS, Load, Scenario
 from tests.faults.settings import Kind
@@ -60,10 +60,6 @@ def lose_answers(answer: dict[str, Answer], was_done: Callable[[Stage], bool]) -
     return fault
 
 
-def noted(stage: Stage, what: What) -> list[Event]:
-    return [event for event in stage.events if event.what is what]
-
-
 def holds_twice(look: Callable[[], set[str]]) -> bool:
     """Tell whether there is something in what a look returns that is there a moment later as well: it was not just being noted."""
     first = look()
@@ -75,10 +71,10 @@ def unknown_pushes(stage: Stage) -> bool:
     """Are there jobs in the database, or out of it again, whose push has not returned?"""
 
     def look() -> set[str]:
-        under_way = {event.job for event in noted(stage, What.PUSHING)} - {
-            event.job for event in noted(stage, What.PUSHED)
+        under_way = {event.job for event in stage.noted(What.PUSHING)} - {
+            event.job for event in stage.noted(What.PUSHED)
         }
-        return under_way & {*stage.live(), *(event.job for event in noted(stage, What.CLAIMED))}
+        return under_way & {*stage.live(), *(event.job for event in stage.noted(What.CLAIMED))}
 
     return holds_twice(look)
 
@@ -87,7 +83,7 @@ def unknown_claims(stage: Stage) -> bool:
     """Are there jobs reserved that no worker knows of?"""
 
     def look() -> set[str]:
-        claimed = {event.receipt for event in noted(stage, What.CLAIMED)}
+        claimed = {event.receipt for event in stage.noted(What.CLAIMED)}
         return receipts(stage, "reserved_at IS NOT NULL") - claimed
 
     return holds_twice(look)
@@ -97,8 +93,8 @@ def unknown_acks(stage: Stage) -> bool:
     """Are there jobs gone of which their workers do not know that?"""
 
     def look() -> set[str]:
-        ended = {event.job for event in noted(stage, What.ENDED) if not event.note}
-        return ended - {event.job for event in noted(stage, What.PROCESSED)} - set(stage.live())
+        ended = {event.job for event in stage.noted(What.ENDED) if not event.note}
+        return ended - {event.job for event in stage.noted(What.PROCESSED)} - set(stage.live())
 
     return holds_twice(look)
 
@@ -107,7 +103,7 @@ def unknown_nacks(stage: Stage) -> bool:
     """Are there jobs put back of which their workers do not know that?"""
 
     def look() -> set[str]:
-        return receipts(stage, "reserved_at IS NULL") - {event.receipt for event in noted(stage, What.RETRIED)}
+        return receipts(stage, "reserved_at IS NULL") - {event.receipt for event in stage.noted(What.RETRIED)}
 
     return holds_twice(look)
 
@@ -116,7 +112,7 @@ def unknown_failures(stage: Stage) -> bool:
     """Are there failed jobs of which their workers do not know that?"""
 
     def look() -> set[str]:
-        return set(stage.failed()) - {event.job for event in noted(stage, What.FAILED)}
+        return set(stage.failed()) - {event.job for event in stage.noted(What.FAILED)}
 
     return holds_twice(look)
 
@@ -228,17 +224,22 @@ def push_under_way(stage: Stage) -> bool:
 
 def longest_push(stage: Stage) -> float:
     """Seconds that a push has taken."""
-    began = {event.job: event.at for event in noted(stage, What.PUSHING)}
-    return max(event.at - began[event.job] for event in noted(stage, What.PUSHED))
+    began = {event.job: event.at for event in stage.noted(What.PUSHING)}
+    return max(event.at - began[event.job] for event in stage.noted(What.PUSHED))
 
 
 def stand_still_for_long(stage: Stage) -> None:
     """Let nothing through until all calls have given up. What they had sent arrives when nobody waits for it any more."""
+    last_for_long(stage, stage.proxy.pause)
+
+
+def last_for_long(stage: Stage, switch: Callable[[], None]) -> None:
+    """Switch the proxy, and back some time after everybody has noticed."""
     with stage.outage(), quiet(stage, lines_a_second=LINES_A_SECOND):
-        stage.proxy.pause()
+        switch()
         stage.until(lambda: all_complain(stage), "not everybody has noticed")
         stage.go_on_for(stage.random.uniform(0.0, 2.0))
-        stage.proxy.resume()
+        stage.proxy.restore()
 
 
 def all_complain(stage: Stage) -> bool:
@@ -247,11 +248,7 @@ def all_complain(stage: Stage) -> bool:
 
 def fall_silent(stage: Stage) -> None:
     """Keep connections open, and let nothing through on them ever again."""
-    with stage.outage(), quiet(stage, lines_a_second=LINES_A_SECOND):
-        stage.proxy.half_open()
-        stage.until(lambda: all_complain(stage), "not everybody has noticed")
-        stage.go_on_for(stage.random.uniform(0.0, 2.0))
-        stage.proxy.restore()
+    last_for_long(stage, stage.proxy.half_open)
 
 
 def end_while_silent(stage: Stage) -> None:

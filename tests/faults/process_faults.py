@@ -118,19 +118,13 @@ def sleep_past_the_lease(stage: Stage, *among: Process) -> None:
     stage.until(sleeper.was_told, "it has not been told what became of its jobs")
 
 
-def in_hand(stage: Stage) -> dict[str, int]:
-    """The jobs whose handlers run, with the process in which they do so."""
-    return stage.in_hand
-
-
 def holds(stage: Stage, worker: Process) -> int:
-    return sum(pid == worker.pid for pid in in_hand(stage).values())
+    return sum(pid == worker.pid for pid in stage.in_hand.values())
 
 
 def settled(stage: Stage, worker: Process, since: float) -> set[str]:
     """The jobs of which a worker was told that they were settled as it wished, or lost."""
-    told = (*SETTLED, What.LOST)
-    return {event.job for event in stage.events if event.what in told and event.pid == worker.pid and event.at > since}
+    return {event.job for event in stage.noted(*SETTLED, What.LOST, by=worker) if event.at > since}
 
 
 # --- Told to end ----------------------------------------------------------------------------------
@@ -145,7 +139,8 @@ def end_with_a_backlog(stage: Stage) -> None:
     """End while jobs run that outlast the grace, and others have been claimed to run next."""
     worker = stage.running[0]
     stage.until(
-        lambda: holds(stage, worker) == 4 and len(claimed(stage, worker)) > 4, "it has not got more than it runs"
+        lambda: holds(stage, worker) == 4 and len({event.job for event in stage.noted(What.CLAIMED, by=worker)}) > 4,
+        "it has not got more than it runs",
     )
     end_and_replace(stage)
 
@@ -162,10 +157,6 @@ def end_and_replace(stage: Stage, **how: Any) -> None:
     stage.start_worker()
 
 
-def claimed(stage: Stage, worker: Process) -> set[str]:
-    return {event.job for event in stage.events if event.what is What.CLAIMED and event.pid == worker.pid}
-
-
 def end_and_insist(stage: Stage) -> None:
     """Two signals: the second does not wait for the grace period."""
     stage.until_done(0.1)
@@ -177,17 +168,14 @@ def end_and_insist(stage: Stage) -> None:
 
 def drain_for_long(stage: Stage) -> None:
     """End while jobs run that take longer than the lease, and less than the grace period: they are waited for, and kept."""
-    stage.until(lambda: len(in_hand(stage)) == stage.load.jobs, "the handlers have not begun")
+    stage.until(lambda: len(stage.in_hand) == stage.load.jobs, "the handlers have not begun")
     worker = max(stage.running, key=lambda worker: holds(stage, worker))
     began = time.monotonic()
     stage.stop(worker, within=10.0)
     assert time.monotonic() - began > stage.load.lease, "it has not drained for longer than the lease"
-    released = [event for event in stage.events if event.what is What.RELEASED and event.job in began_by(stage, worker)]
+    began_here = {event.job for event in stage.noted(What.BEGAN, by=worker)}
+    released = [event for event in stage.noted(What.RELEASED) if event.job in began_here]
     assert not released, "what ran was given back"
-
-
-def began_by(stage: Stage, worker: Process) -> set[str]:
-    return {event.job for event in stage.events if event.what is What.BEGAN and event.pid == worker.pid}
 
 
 # --- Many -----------------------------------------------------------------------------------------
@@ -196,7 +184,7 @@ def began_by(stage: Stage, worker: Process) -> set[str]:
 def contend(stage: Stage) -> None:
     """Nobody has more than one job at a time, so that each is claimed by itself, and all want the same one."""
     stage.until_done(1.0)
-    took_part = {event.pid for event in stage.events if event.what is What.CLAIMED}
+    took_part = {event.pid for event in stage.noted(What.CLAIMED)}
     assert len(took_part) > stage.load.workers / 2, f"only {len(took_part)} have got a job"
 
 

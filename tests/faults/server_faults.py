@@ -16,7 +16,7 @@ import sqlalchemy as sa
 import servers
 from tests.faults.journal import What
 from tests.faults.quiet import quiet
-from tests.faults.scenario import POSTGRESQL, SERVERS, Load, Scenario
+from tests.faults.scenario import MARIADB, POSTGRESQL, SERVERS, Load, Scenario
 from tests.faults.stage import Stage
 
 STEADY = Load(jobs=20_000, meanwhile=True, lease=20.0, queue={"timeout": 2.0})
@@ -110,10 +110,7 @@ def crash(stage: Stage) -> None:
     for _ in range(2):
         stage.until_more()
         with stage.outage(), quiet(stage, lines_a_second=LINES_A_SECOND):
-            if isinstance(stage.server, servers.PostgreSQL):
-                stage.server.restart("immediate")
-            else:
-                stage.server.restart(kill=True)
+            stage.server.crash()
     stage.until_more()
 
 
@@ -134,8 +131,8 @@ def start_without_a_server(stage: Stage) -> None:
 # --- Old transactions -----------------------------------------------------------------------------
 
 KEPT = {
-    "postgresql": "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'jobs'",
-    "mariadb": "SELECT count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'",
+    POSTGRESQL: "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'jobs'",
+    MARIADB: "SELECT count FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'",
 }
 """How much of what is dead is still there, because somebody might see it."""
 

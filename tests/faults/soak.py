@@ -107,12 +107,8 @@ class Soak:
 
     def _warm_up(self, stage: Stage) -> None:
         """Let the first worker run enough to have opened all that it needs: what it takes is watched from then on."""
-        first = stage.workers[0].pid
-
-        def ran() -> int:
-            return sum(event.what is What.ENDED and event.pid == first for event in stage.events)
-
-        stage.until(lambda: ran() >= WARM, "the first worker has not run enough")
+        first = stage.workers[0]
+        stage.until(lambda: len(stage.noted(What.ENDED, by=first)) >= WARM, "the first worker has not run enough")
 
     # --- What was seen ----------------------------------------------------------------------------
 

@@ -5,18 +5,15 @@ The first worker and the producer are never killed or stopped, so that their mem
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-import sqlalchemy as sa
-
-import servers
 from tests.faults.journal import What
 from tests.faults.process_faults import sleep_past_the_lease
 from tests.faults.scenario import ALL, POSTGRESQL, SERVERS, SQLITE
 from tests.faults.stage import Process, Stage
+from tests.faults.storage_faults import locked
 
 TIMEOUT = 1.5
 """The queues' `timeout`: seconds after which a server that does not answer is given up."""
@@ -37,8 +34,7 @@ class Fault:
 def mortals(stage: Stage) -> list[Process]:
     """The workers that faults may hit, once they have started."""
     living = [worker for worker in stage.running if worker is not stage.workers[0]]
-    for worker in living:
-        stage.until(lambda worker=worker: stage.has_started(worker), "a worker has not started")  # type: ignore[misc]
+    stage.until_started(*living)
     return living
 
 
@@ -135,21 +131,13 @@ def cut_after_commit(stage: Stage) -> None:
 def crash(stage: Stage) -> None:
     """Kill the server and start it again."""
     with cut_off(stage):
-        server = stage.server
-        if isinstance(server, servers.PostgreSQL):
-            server.restart("immediate")
-        else:
-            server.restart(kill=True)
+        stage.server.crash()
 
 
 def lock(stage: Stage) -> None:
     """Keep the file's lock for longer than anybody waits for it."""
-    path = sa.make_url(stage.url).database
-    assert path is not None
-    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection, cut_off(stage):
-        connection.execute("BEGIN IMMEDIATE")
+    with cut_off(stage), locked(stage):
         stage.go_on_for(TIMEOUT + 1)
-        connection.execute("ROLLBACK")
 
 
 FAULTS = (

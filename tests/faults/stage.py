@@ -23,11 +23,12 @@ from lagoqueue_sql import SQLQueue, SyncSQLQueue
 from tests.faults.checker import Breach, Left, Record, Rules, check
 from tests.faults.disk import Disk, under
 from tests.faults.forked import Forked
-from tests.faults.journal import Journal, Reader, What
+from tests.faults.journal import Event, Journal, Reader, What
 from tests.faults.scenario import MARIADB, POSTGRESQL, SQLITE, Load, Scenario
 from tests.faults.settings import Kind, Producing, Working
 from tests.faults.wrong_clock import WrongClock
 from tests.proxy import Proxy
+from tests.sqlqueue.processes import totals
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = Path(__file__).with_name("program.py")
@@ -122,7 +123,6 @@ class Stage:
         self.breaches: list[Breach] = []
         self.workers: list[Process] = []
         self.producers: list[Process] = []
-        self.others: list[Process] = []
         self._pushes = 0
         self._stack = ExitStack()
         self.journal = Journal(folder / "journal")
@@ -146,7 +146,7 @@ class Stage:
         self._stack.close()
 
     def _clear(self) -> None:
-        for process in [*self.workers, *self.producers, *self.others]:
+        for process in [*self.workers, *self.producers]:
             process.popen.kill()
             process.popen.wait(PATIENCE)
         self.journal.close()
@@ -250,7 +250,7 @@ class Stage:
         process = self._start("work", working, {**own, **(environment or {})})
         self.workers.append(process)
         if wait:
-            self.until(lambda: self.has_started(process), "the worker has not started")
+            self.until_started(process)
         return process
 
     def start_producer(self, jobs: int | None = None) -> Process:
@@ -298,11 +298,11 @@ class Stage:
         """Have no further jobs pushed; what is under way is pushed yet."""
         for producer in self.producers:
             if producer.alive:
-                self.until(lambda producer=producer: self.has_started(producer), "it has not started")  # type: ignore[misc]
+                self.until_started(producer)
                 producer.popen.send_signal(signal.SIGTERM)
 
     def _start(self, role: str, settings: msgspec.Struct, environment: Mapping[str, str]) -> Process:
-        number = len(self.workers) + len(self.producers) + len(self.others)
+        number = len(self.workers) + len(self.producers)
         return Process(role, settings, self.folder / f"log-{number}", {**self.environment, **environment})
 
     def has_started(self, process: Process) -> bool:
@@ -344,8 +344,7 @@ class Stage:
 
     def stop(self, *processes: Process, number: signal.Signals = signal.SIGTERM, within: float | None = None) -> None:
         """Ask workers to end, and see that they do so, and well, within their grace and two seconds (I8)."""
-        for process in processes:
-            self.until(lambda process=process: self.has_started(process), "the worker has not started")  # type: ignore[misc]
+        self.until_started(*processes)
         within = GRACE + ENDING if within is None else within
         began = time.monotonic()
         for process in processes:
@@ -367,9 +366,13 @@ class Stage:
     # --- Waiting ----------------------------------------------------------------------------------
 
     @property
-    def events(self) -> list[Any]:
+    def events(self) -> list[Event]:
         """The journal up to now."""
         return self._reader.read()
+
+    def noted(self, *what: What, by: Process | None = None) -> list[Event]:
+        """The events of some kinds, of all processes or of one."""
+        return [event for event in self.events if event.what in what and (by is None or event.pid == by.pid)]
 
     @property
     def in_hand(self) -> dict[str, int]:
@@ -392,6 +395,10 @@ class Stage:
         while not holds():
             assert time.monotonic() < deadline, f"{otherwise} within {within:g} s\n{self._logs()}"
             time.sleep(LOOK)
+
+    def until_started(self, *processes: Process) -> None:
+        """Wait until processes have begun with what they are for."""
+        self.until(lambda: all(map(self.has_started, processes)), "not all processes have started")
 
     def until_done(self, share: float) -> None:
         """Wait until the handlers of a share of the load's jobs have run."""
@@ -431,6 +438,10 @@ class Stage:
         work = self.count(What.PUSHED) * self.load.seconds
         self.until(lambda: not self.live(), "the queue has not run empty", within=PATIENCE + work + self.rules.longest)
 
+    def is_done(self) -> bool:
+        """Whether nobody pushes any more and nothing is left in the queue."""
+        return not any(producer.alive for producer in self.producers) and not self.live()
+
     def live(self) -> list[str]:
         """The ids of the jobs in the queue."""
         return self._ids("jobs")
@@ -453,11 +464,7 @@ class Stage:
 
     def left(self) -> Left:
         """What is in the database."""
-        fields = ("pushed", "processed", "failed", "retried")
-        sums = ", ".join(f"sum({field})" for field in fields)
-        (row,) = self.rows(f"SELECT {sums} FROM lagoqueue_totals")
-        totals = {field: int(number or 0) for field, number in zip(fields, row, strict=True)}
-        return Left(self.live(), self.failed(), totals)
+        return Left(self.live(), self.failed(), totals(self.url))
 
     def judge(self) -> None:
         """Check all invariants.
@@ -482,7 +489,7 @@ class Stage:
         failing = [place for place, kind in enumerate(self.load.mix) if kind.do == "fail"]
         jobs = {f"job-{number}" for number in self.scenario.failed}
         if failing:
-            pushed = (event.job for event in self.events if event.what is What.PUSHED)
+            pushed = (event.job for event in self.noted(What.PUSHED))
             jobs |= {job for job in pushed if int(job.removeprefix("job-")) % len(self.load.mix) in failing}
         return jobs
 
@@ -519,7 +526,7 @@ def play(
     """
     with Stage(scenario, database, seed, folder, environment=environment) as stage:
         workers = [stage.start_worker(wait=False) for _ in range(scenario.load.workers)]
-        stage.until(lambda: all(map(stage.has_started, workers)), "the workers have not started")  # so each gets jobs
+        stage.until_started(*workers)  # so each gets jobs
         stage.start_producer()
         stage.until(lambda: stage.count(What.PUSHED) > 0, "nothing was pushed")
         if scenario.load.meanwhile and workers:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import sqlalchemy as sa
 
@@ -18,16 +20,23 @@ BUSY = 0.5
 # --- SQLite's one lock ----------------------------------------------------------------------------
 
 
+@contextmanager
+def locked(stage: Stage) -> Iterator[None]:
+    """Keep the file locked against writers, as another process may."""
+    path = sa.make_url(stage.url).database
+    assert path is not None
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=30)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
 def hold_the_lock(stage: Stage) -> None:
     """Keep the file locked until everybody has waited in vain."""
     stage.until_done(0.2)
-    connection = sqlite3.connect(sa.make_url(stage.url).database or "", isolation_level=None, timeout=30)
-    with stage.outage():
-        connection.execute("BEGIN IMMEDIATE")
+    with stage.outage(), locked(stage):
         saw_it(stage, "locked by another process")
-        connection.execute("ROLLBACK")
-    connection.close()
-    names = {event.note for event in stage.events if event.what is What.CONFLICT}
+    names = {event.note for event in stage.noted(What.CONFLICT)}
     assert names == {"SQLITE_BUSY"}, names
 
 
@@ -39,17 +48,18 @@ def saw_it(stage: Stage, text: str) -> None:
 
 
 def refusals(stage: Stage) -> list[str]:
-    return [event.note for event in stage.events if event.what is What.REFUSED]
+    return [event.note for event in stage.noted(What.REFUSED)]
 
 
 def crowd(stage: Stage) -> None:
     """Let more processes than the machine has processors read and write one file as fast as they can."""
     stage.until(lambda: stage.count(What.STARTED) == 9, "the workers and the producer have not started")
-    producers = [stage.start_producer(150) for _ in range(2)]
-    stage.until(lambda: not any(producer.alive for producer in producers) and not stage.live(), "not all was done")
-    ran = {event.pid for event in stage.events if event.what is What.BEGAN}
+    for _ in range(2):
+        stage.start_producer(150)
+    stage.until(stage.is_done, "not all was done")
+    ran = {event.pid for event in stage.noted(What.BEGAN)}
     assert ran == {worker.pid for worker in stage.workers}, "some process had no part in it"
-    conflicts = [event.note for event in stage.events if event.what is What.CONFLICT]
+    conflicts = [event.note for event in stage.noted(What.CONFLICT)]
     assert conflicts == [], "a transaction met another one"
     logs = [process.log for process in [*stage.workers, *stage.producers]]
     assert logs == [""] * len(logs)

@@ -37,10 +37,7 @@ async def crash(server: servers.PostgreSQL | servers.MariaDB, caplog: pytest.Log
             await load.push_for(1)
             began = time.monotonic()
             pushing = asyncio.create_task(load.push_for(3))
-            if isinstance(server, servers.PostgreSQL):
-                await asyncio.to_thread(server.restart, "immediate")
-            else:
-                await asyncio.to_thread(server.restart, kill=True)
+            await asyncio.to_thread(server.crash)
             away = time.monotonic() - began
             await pushing
             await load.drained()

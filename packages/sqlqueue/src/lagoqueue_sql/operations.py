@@ -217,8 +217,9 @@ class Operations:
             self._unsure.setdefault(key, began)
 
     def _know(self, endings: Endings) -> None:
-        for key in self._unsure.keys() & endings.keys if self._unsure else ():
-            del self._unsure[key]
+        if self._unsure:
+            for key in endings.keys:
+                self._unsure.pop(key, None)
 
     def _settled(self, store: Store, settlements: Sequence[Settlement], lost: Sequence[Settlement]) -> None:
         """Count what was settled, and wake who waits for what was put back."""
